@@ -1,0 +1,37 @@
+"""What every estimator returns, and the signature that they share."""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from jepa_jax.jacobian import Jacobian
+
+
+class Estimate(NamedTuple):
+    """A log-volume with its errors. All in nats; scalars for one Jacobian, batched under `vmap`.
+
+    `log_volume`: the JEPA-SCORE, sum of log sigma_k. `std_error`: standard deviation of the random
+    error, 0 for a deterministic method. `bias_bound`: bound on the systematic error, NaN where the
+    method has none. `rank`: the number of singular values in the sum. `singular_values`: those
+    values, descending, where the method was asked for them.
+    """
+
+    log_volume: Float[Array, "*b"]
+    std_error: Float[Array, "*b"]
+    bias_bound: Float[Array, "*b"]
+    rank: Int[Array, "*b"]
+    singular_values: Float[Array, "*b r"] | None = None
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """A log-volume of a Jacobian: a frozen dataclass of static settings, pure when called."""
+
+    def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
+        """The estimate at the Jacobian's input; `key` seeds the random methods."""
+        ...
+
+    @staticmethod
+    def cost(k: int, d: int) -> tuple[float, float]:
+        """Products with a K x D Jacobian: (VJPs, JVPs)."""
+        ...

@@ -1,0 +1,26 @@
+"""Shapes are checked in every test, and promotions must be stated."""
+
+import os
+
+# Before JAX starts: the tests run on the CPU wherever they run, and never ask the hub.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+# The mathematics is checked against its annotated shapes, from before it is first imported.
+_hook = install_import_hook(
+    ["jepa_jax.jacobian", "jepa_jax.estimators.factor"], "beartype.beartype"
+)
+import jepa_jax  # noqa: E402, F401
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def x64():
+    """float64 for one test."""
+    with jax.enable_x64(True):
+        yield
