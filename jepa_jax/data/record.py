@@ -1,0 +1,47 @@
+"""One image of a source: a stable id and a way to get its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
+
+from PIL import Image
+
+
+class UnreadableImage(ValueError):
+    """An image cannot be turned into 8-bit RGB pixels; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image: where it is, and a function that reads it.
+
+    `id` is stable from run to run and unique within its source. `source` is the file or archive
+    that holds the image. `load()` does all the reading and decoding, in whatever thread calls it,
+    and returns an 8-bit RGB image; it raises `UnreadableImage`, or `OSError` where the storage
+    fails. Making a record reads no pixels where the format allows it.
+
+    >>> from PIL import Image
+    >>> Record("a", "memory", lambda: Image.new("RGB", (4, 2))).load().size
+    (4, 2)
+    """
+
+    id: str
+    source: str
+    load: Callable[[], Image.Image]
+
+
+def broken(id: str, source: str, message: str) -> Record:
+    """A record whose `load()` raises `UnreadableImage(message)`: a loss becomes a row."""
+    return Record(id, source, partial(_raise, message))
+
+
+def writable_id(name: str) -> str:
+    """`name` with undecodable bytes spelled out: results are UTF-8, file names need not be."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _raise(message: str) -> NoReturn:
+    raise UnreadableImage(message)

@@ -1,0 +1,126 @@
+"""Archives: members as images, laziness, and loss that is not silent."""
+
+import gzip
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from image_files import BLUE, GREEN, RED, colours, encoded, ids, png, tarred, write
+from PIL import Image
+
+from jepa_jax.data import Tar, UnreadableImage
+
+MEMBERS = {
+    "0001.png": png(RED),
+    "0001.json": b"{}",
+    "._0001.png": b"left by macOS",
+    "sub/0002.PNG": png(GREEN),
+    "0003.jpg": b"",
+    "0004.png": png(BLUE),
+}
+IDS = ["t.tar/0001.png", "t.tar/sub/0002.PNG", "t.tar/0003.jpg", "t.tar/0004.png"]
+COLOURS = [RED, GREEN, "UnreadableImage", BLUE]
+
+
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+def test_members_in_order(tmp_path, format):
+    source = Tar(write(tmp_path / "t.tar", tarred(MEMBERS, format=format)))
+    assert ids(source) == IDS == ids(source)
+    assert colours(source) == COLOURS
+    assert source.count() is None
+    assert {record.source for record in source} == {str(tmp_path / "t.tar")}
+
+
+@pytest.mark.parametrize("name", ["t.tar.gz", "t.tgz", "zipped.tar"])
+def test_a_gzipped_archive_whatever_its_name(tmp_path, name):
+    source = Tar(write(tmp_path / name, gzip.compress(tarred(MEMBERS))), label="t.tar")
+    assert ids(source) == IDS
+    assert colours(source) == COLOURS
+
+
+def test_long_and_strange_member_names(tmp_path):
+    long = "folder/" * 30 + "x.png"
+    source = Tar(write(tmp_path / "t.tar", tarred({long: png(RED), "caf\udce9.png": png(BLUE)})))
+    assert ids(source) == [f"t.tar/{long}", "t.tar/caf\\xe9.png"]
+    assert colours(source) == [RED, BLUE]
+
+
+def test_a_plain_archive_is_read_by_load_and_not_before(tmp_path):
+    path = write(tmp_path / "t.tar", tarred({"a.png": png(RED)}))
+    (record,) = Tar(path)
+    path.write_bytes(tarred({"a.png": png(BLUE)}))  # same layout, another image
+    assert record.load().getpixel((0, 0)) == BLUE
+
+
+@pytest.fixture
+def noise():
+    rng = np.random.default_rng(0)
+    return {
+        f"{k}.png": encoded(Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)))
+        for k in range(6)
+    }
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_archive_cut_in_the_middle_keeps_its_beginning_and_says_so(tmp_path, noise, zipped):
+    data = gzip.compress(tarred(noise)) if zipped else tarred(noise)
+    source = Tar(write(tmp_path / "t.tar", data[: len(data) // 2]))
+    records = list(source)
+    assert [r.id for r in records[:2]] == ["t.tar/0.png", "t.tar/1.png"]
+    assert records[0].load().size == (20, 20)
+    assert records[-1].id == "t.tar/(rest of the archive)"
+    with pytest.raises(UnreadableImage, match=r"t\.tar: .+; what follows is lost"):
+        records[-1].load()
+
+
+def test_a_member_cut_short_is_truncated_itself(tmp_path, noise):
+    data = tarred({"0.png": noise["0.png"]})
+    source = Tar(write(tmp_path / "t.tar", data[: 512 + 100]))
+    first, last = source
+    with pytest.raises(
+        UnreadableImage, match=r"truncated archive .*: the member has \d+ bytes, 100"
+    ):
+        first.load()
+    assert last.id == "t.tar/(rest of the archive)"
+
+
+def test_an_archive_cut_between_two_members_says_so(tmp_path, noise):
+    one = tarred({"0.png": noise["0.png"]})
+    end = 512 + -(-len(noise["0.png"]) // 512) * 512
+    assert ids(Tar(write(tmp_path / "t.tar", one[:end]))) == [
+        "t.tar/0.png",
+        "t.tar/(rest of the archive)",
+    ]
+
+
+def test_a_damaged_header_in_the_middle_is_not_the_end(tmp_path, noise):
+    data = bytearray(tarred(noise))
+    second = 512 + -(-len(noise["0.png"]) // 512) * 512
+    data[second : second + 512] = b"\x7f" * 512
+    source = Tar(write(tmp_path / "t.tar", bytes(data)))
+    assert ids(source) == ["t.tar/0.png", "t.tar/(rest of the archive)"]
+    with pytest.raises(UnreadableImage, match=f"at byte {second}"):
+        list(source)[-1].load()
+
+
+@pytest.mark.parametrize("data", [b"", b"not a tar" * 200, b"\x1f\x8bnot gzip"])
+def test_a_file_that_is_no_archive_is_one_record_that_raises(tmp_path, data):
+    source = Tar(write(tmp_path / "t.tar", data))
+    assert ids(source) == ["t.tar/(rest of the archive)"]
+    assert colours(source) == ["UnreadableImage"]
+
+
+def test_a_link_is_a_record_that_says_so(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        info = tarfile.TarInfo("b.png")
+        info.type, info.linkname = tarfile.LNKTYPE, "a.png"
+        tar.addfile(info)
+    (record,) = Tar(write(tmp_path / "t.tar", buffer.getvalue()))
+    with pytest.raises(UnreadableImage, match=r"a link to 'a.png'"):
+        record.load()
+
+
+def test_an_archive_without_images_is_empty(tmp_path):
+    assert ids(Tar(write(tmp_path / "t.tar", tarred({"a.txt": b"x"})))) == []
