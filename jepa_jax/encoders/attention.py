@@ -1,0 +1,119 @@
+"""Softmax attention whose derivatives stay cheap for many cotangents of one input.
+
+Written plainly, the pullback of attention under `vmap` over cotangents makes XLA transpose and copy
+arrays of (cotangents, heads, tokens, tokens), which costs as much as the products themselves. Here
+the derivative is a linear primitive of its own in each mode, with a batching rule that places the
+cotangents where every product is a plain matrix product. Both modes, `vmap`, `jit`, and higher
+derivatives work as for any function.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jaxtyping import Array, Float
+
+Heads = Float[Array, "h t d"]
+
+
+@jax.custom_jvp
+def attention(q: Heads, k: Heads, v: Heads) -> Heads:
+    """softmax(q k^T) v for every head: q (H, Q, D) scaled already, k and v (H, T, D)."""
+    return _weights(q, k) @ v
+
+
+@attention.defjvp
+def _attention_jvp(primals, tangents):
+    q, k, v = primals
+    weights = _weights(q, k)
+    out = weights @ v
+    # A symbolic zero would need a case of its own in every rule; tangents here are never sparse.
+    tangents = (jnp.broadcast_to(t, x.shape) for t, x in zip(tangents, primals, strict=True))
+    return out, _tangent_p.bind(*tangents, q, k, v, weights, out)
+
+
+def _weights(q: Heads, k: Heads) -> Float[Array, "h q k"]:
+    return jax.nn.softmax(q @ k.mT, axis=-1)
+
+
+def _tangent(dq: Array, dk: Array, dv: Array, q, k, v, weights, out) -> Array:
+    """The change of the output with those of q, k and v.
+
+    With W = P (dq k^T + q dk^T) elementwise: W v - rowsum(W) out + P dv. The row sums go with the
+    output, so that the transpose needs no reduction over (tokens, tokens).
+    """
+    change = weights * (dq @ k.mT + q @ dk.mT)
+    return change @ v - change.sum(-1, keepdims=True) * out + weights @ dv
+
+
+def _cotangent(g: Array, q, k, v, weights, out) -> tuple[Array, Array, Array]:
+    """The transpose of `_tangent` in (dq, dk, dv): dS = P (g v^T - rowsum(g out))."""
+    logits = weights * (g @ v.mT - (g * out).sum(-1, keepdims=True))
+    return logits @ k, logits.mT @ q, weights.mT @ g
+
+
+def _many_cotangents(g: Array, q, k, v, weights, out) -> tuple[Array, Array, Array]:
+    """`_cotangent` of g (H, Q, C, D): C cotangents of one input.
+
+    With C between queries and keys, each of the four products has its contracted axis first or
+    last, and no (H, Q, C, T) array is ever transposed.
+    """
+    scores = jnp.einsum("hqcd,hkd->hqck", g, v) - (g * out[:, :, None]).sum(-1, keepdims=True)
+    logits = weights[:, :, None] * scores
+    dq = jnp.einsum("hqck,hkd->hqcd", logits, k)
+    dk = jnp.einsum("hqck,hqd->hckd", logits, q)
+    dv = jnp.einsum("hqk,hqcd->hkcd", weights, g)
+    return dq, dk, dv
+
+
+def _batched_cotangent(args, dims):
+    g, *residuals = args
+    if any(d is not None for d in dims[1:]):
+        return jax.vmap(_cotangent, in_axes=tuple(dims))(*args), (0, 0, 0)
+    return _many_cotangents(jnp.moveaxis(g, dims[0], 2), *residuals), (2, 1, 2)
+
+
+def _batched_tangent(args, dims):
+    return jax.vmap(_tangent, in_axes=tuple(dims))(*args), 0
+
+
+def _transposed_tangent(g, dq, dk, dv, *residuals):
+    if type(g) is ad.Zero:
+        return (None,) * (3 + len(residuals))
+    cotangents = _cotangent_p.bind(g, *residuals)
+    wanted = (ad.is_undefined_primal(x) for x in (dq, dk, dv))
+    given = [c if w else None for c, w in zip(cotangents, wanted, strict=True)]
+    return *given, *[None] * len(residuals)
+
+
+def _primitive(name: str, function, batcher, multiple_results: bool) -> Primitive:
+    """A primitive that computes `function`: jitted, differentiable, batched by `batcher`."""
+
+    def abstract(*avals):
+        shapes = jax.eval_shape(function, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals))
+        make = lambda s: jax.core.ShapedArray(s.shape, s.dtype)
+        return jax.tree.map(make, shapes)
+
+    def jvp(primals, tangents):
+        # Of a derivative, so a second derivative: left to autodiff of the plain formula.
+        tangents = tuple(
+            jnp.zeros_like(x) if type(t) is ad.Zero else t
+            for x, t in zip(primals, tangents, strict=True)
+        )
+        return jax.jvp(function, tuple(primals), tangents)
+
+    primitive = Primitive(name)
+    primitive.multiple_results = multiple_results
+    primitive.def_impl(jax.jit(function))
+    primitive.def_abstract_eval(abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=multiple_results))
+    ad.primitive_jvps[primitive] = jvp
+    batching.primitive_batchers[primitive] = batcher
+    return primitive
+
+
+_tangent_p = _primitive("attention_tangent", _tangent, _batched_tangent, False)
+_cotangent_p = _primitive("attention_cotangent", _cotangent, _batched_cotangent, True)
+ad.primitive_transposes[_tangent_p] = _transposed_tangent

@@ -1,0 +1,138 @@
+"""Embedding rules: which vector of the transformer is the embedding, and its null directions.
+
+The rule defines the Jacobian, so it is part of the encoder, stated and never silent.
+"""
+
+import dataclasses
+import re
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jepa_jax.encoders.vit import ViT, ViTConfig
+
+_PATTERN = re.compile(r"(?P<pool>cls|mean|projected)(@(?P<layer>\d+))?(?P<unit>\+normalized)?")
+_FORMS = "'cls', 'mean', 'projected', 'cls@N', 'mean@N', each with an optional '+normalized'"
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingRule:
+    """How the tokens of a vision transformer become one vector of K coordinates.
+
+    `pool`: "cls", the CLS token; "mean", the mean of the patch tokens (not of CLS or registers).
+    Both are taken after the final LayerNorm, or, with `layer=N`, as they leave block N (1-based),
+    before any norm. `projected` multiplies by the checkpoint's projection (CLIP);
+    `normalized` divides by the Euclidean norm.
+
+    Written as text: "cls", "mean", "projected", "cls@8", "projected+normalized".
+
+    >>> EmbeddingRule.parse("cls@8+normalized")
+    EmbeddingRule(pool='cls', layer=8, projected=False, normalized=True)
+    >>> str(EmbeddingRule("mean"))
+    'mean'
+    """
+
+    pool: Literal["cls", "mean"]
+    layer: int | None = None
+    projected: bool = False
+    normalized: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "EmbeddingRule":
+        """The rule that `text` names; `ValueError` lists the forms it may have."""
+        match = _PATTERN.fullmatch(text)
+        if match is None or (match["pool"] == "projected" and match["layer"]):
+            raise ValueError(f"`embedding` must be one of {_FORMS}, got {text!r}")
+        pool = "mean" if match["pool"] == "mean" else "cls"
+        layer = int(match["layer"]) if match["layer"] else None
+        return cls(pool, layer, match["pool"] == "projected", match["unit"] is not None)
+
+    def __str__(self) -> str:
+        name = "projected" if self.projected else self.pool
+        name += f"@{self.layer}" if self.layer is not None else ""
+        return name + ("+normalized" if self.normalized else "")
+
+    def check(self, config: ViTConfig) -> None:
+        """Raises `ValueError` where an encoder of this shape has no such embedding."""
+        if self.pool == "cls" and not config.cls_token:
+            raise ValueError(f"`embedding` {str(self)!r} needs a CLS token; this encoder has none")
+        if self.projected and config.projection is None:
+            raise ValueError(f"`embedding` {str(self)!r} needs a projection; this encoder has none")
+        if self.layer is not None and not 1 <= self.layer <= config.depth:
+            raise ValueError(
+                f"`embedding` {str(self)!r}: the layer must be between 1 and {config.depth}"
+            )
+
+    def size(self, config: ViTConfig) -> int:
+        """K, the number of coordinates."""
+        return config.projection if self.projected and config.projection else config.width
+
+
+def embed(vit: ViT, rule: EmbeddingRule, image: Float[Array, "h w c"]) -> Float[Array, " k"]:
+    """The embedding of one image by `rule`."""
+    tokens = vit.features(image, cls_only=rule.pool == "cls", depth=rule.layer)
+    if rule.layer is None:
+        tokens = vit.norm(tokens)
+    z = tokens[0] if rule.pool == "cls" else tokens[vit.config.prefix :].mean(0)
+    if rule.projected:
+        assert vit.projection is not None
+        z = vit.projection(z)
+    return z / jnp.linalg.norm(z) if rule.normalized else z
+
+
+def null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> Float[Array, "k r"]:
+    """Orthonormal left-null directions (K, R) of the embedding's Jacobian, in closed form.
+
+    The final LayerNorm z = gamma n + beta, with sum(n) = 0 and |n|^2 = K (up to its epsilon), has
+    the left-null vectors 1/gamma and n/gamma; a mean over tokens keeps 1/gamma alone; so does a
+    projection to K <= width - 2 coordinates keep neither. A normalised embedding y = z / |z| has y
+    itself, and of the null directions of z those orthogonal to y. An inner layer before any norm
+    has none.
+
+    Cost: nothing beside one VJP.
+    """
+    k = embedding.shape[0]
+    if rule.layer is not None:
+        directions = jnp.zeros((k, 0), embedding.dtype)
+    else:
+        directions = _layer_norm_null(vit, rule, embedding)
+    if rule.normalized:
+        y = embedding[:, None]
+        if directions.shape[1]:
+            # Within the span of z's null directions, the part orthogonal to y.
+            directions = jnp.linalg.qr(directions)[0]
+            overlap = directions.T @ y
+            directions = directions @ jnp.linalg.qr(overlap, mode="complete")[0][:, 1:]
+        directions = jnp.concatenate([y, directions], axis=1)
+    return jnp.linalg.qr(directions)[0] if directions.shape[1] else directions
+
+
+def _layer_norm_null(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]):
+    """Left-null vectors of the embedding before normalisation; columns not yet orthonormal."""
+    gamma, beta = vit.norm.scale[...], vit.norm.bias[...]
+    width = gamma.shape[0]
+    if rule.pool == "mean":
+        return (1 / gamma)[:, None]
+    if rule.projected:
+        if embedding.shape[0] > width - 2:
+            raise NotImplementedError(
+                f"the null directions of a projection from {width} to {embedding.shape[0]} "
+                f"coordinates are not implemented: at most {width - 2} are supported"
+            )
+        return jnp.zeros((embedding.shape[0], 0), embedding.dtype)
+    z = embedding * _norm_before(gamma, beta, embedding) if rule.normalized else embedding
+    return jnp.stack([1 / gamma, (z - beta) / gamma**2], axis=1)
+
+
+def _norm_before(gamma: Array, beta: Array, y: Array) -> Array:
+    """|z| from y = z / |z|, where z = gamma n + beta with sum(n) = 0 and |n|^2 = K.
+
+    |n|^2 = K is a quadratic equation in |z|; sum(n) = 0 chooses between two positive roots.
+    """
+    a, b = y / gamma, beta / gamma
+    half, offset = a @ b, b @ b - y.size
+    root = jnp.sqrt(jnp.maximum(half**2 - (a @ a) * offset, 0))
+    candidates = jnp.stack([half + root, half - root]) / (a @ a)
+    misfit = jnp.abs(candidates * a.sum() - b.sum())
+    return candidates[jnp.argmin(jnp.where(candidates > 0, misfit, jnp.inf))]

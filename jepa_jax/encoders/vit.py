@@ -1,0 +1,248 @@
+"""One vision transformer for every family: pre-norm blocks, optional CLS, registers, LayerScale, SwiGLU.
+
+The module acts on one image; a batch is `jax.vmap` of it. Parameters keep the names of this file:
+a family's file translates a checkpoint's names into them.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jepa_jax.encoders.activations import ACTIVATIONS, silu
+from jepa_jax.encoders.attention import attention
+
+@dataclasses.dataclass(frozen=True)
+class ViTConfig:
+    """The shape of a vision transformer; every family's configuration becomes one of these.
+
+    Lengths are in pixels (`image_size`, `patch_size`) or channels (`width`, `mlp_width`,
+    `projection`). `image_size` is the resolution of the stored position embeddings; other
+    resolutions that `patch_size` divides are served by resizing them, antialiased or not as the
+    family does it.
+    """
+
+    image_size: int
+    patch_size: int
+    width: int
+    depth: int
+    heads: int
+    mlp_width: int
+    channels: int = 3
+    activation: str = "gelu"
+    gated_mlp: bool = False
+    layer_norm_eps: float = 1e-6
+    cls_token: bool = True
+    registers: int = 0
+    layer_scale: bool = False
+    qkv_bias: bool = True
+    patch_bias: bool = True
+    input_norm: bool = False
+    projection: int | None = None
+    antialias_positions: bool = False
+
+    def __post_init__(self):
+        if self.width % self.heads:
+            raise ValueError(f"`width` must be a multiple of `heads`, got {self.width}, {self.heads}")
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"`image_size` must be a multiple of `patch_size`, got {self.image_size}, "
+                f"{self.patch_size}"
+            )
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(
+                f"`activation` must be one of {sorted(ACTIVATIONS)}, got {self.activation!r}"
+            )
+
+    @property
+    def prefix(self) -> int:
+        """Number of tokens before the patches: the CLS token and the registers."""
+        return int(self.cls_token) + self.registers
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of patches of a `height` x `width` image."""
+        if height % self.patch_size or width % self.patch_size or not height or not width:
+            raise ValueError(
+                f"the image's height and width must be multiples of the patch size "
+                f"{self.patch_size}, got {height} x {width}"
+            )
+        return height // self.patch_size, width // self.patch_size
+
+
+class LayerNorm(nnx.Module):
+    """gamma * (x - mean) / sqrt(var + eps) + beta over the last axis."""
+
+    def __init__(self, width: int, eps: float):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+        self.eps = eps
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        centred = x - x.mean(-1, keepdims=True)
+        # The two-pass variance: E[x^2] - E[x]^2 cancels on tokens with a large mean.
+        variance = jnp.square(centred).mean(-1, keepdims=True)
+        normalised = centred * jax.lax.rsqrt(variance + self.eps)
+        return normalised * self.scale[...] + self.bias[...]
+
+
+class Linear(nnx.Module):
+    """x @ kernel + bias."""
+
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True):
+        self.kernel = nnx.Param(jnp.zeros((inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs)) if bias else None
+
+    def __call__(self, x: Float[Array, "*n i"]) -> Float[Array, "*n o"]:
+        y = x @ self.kernel[...]
+        return y if self.bias is None else y + self.bias[...]
+
+
+class Attention(nnx.Module):
+    """Multi-head self-attention with one fused projection to queries, keys and values."""
+
+    def __init__(self, config: ViTConfig):
+        self.qkv = Linear(config.width, 3 * config.width, bias=config.qkv_bias)
+        self.out = Linear(config.width, config.width)
+        self.heads = config.heads
+
+    def __call__(self, x: Float[Array, "t d"], queries: int | None = None) -> Float[Array, "q d"]:
+        """Attention of the first `queries` tokens (default: all) to all tokens."""
+        tokens, width = x.shape
+        kernel, bias = self.qkv.kernel[...], self.qkv.bias
+        if queries is None or queries == tokens:
+            q, k, v = jnp.split(self.qkv(x), 3, axis=-1)
+        else:
+            # Only the keys and values of the other tokens reach the result: their queries are
+            # never formed, and so never differentiated.
+            q, (k, v) = (
+                x[:queries] @ kernel[:, :width],
+                jnp.split(x @ kernel[:, width:], 2, axis=-1),
+            )
+            if bias is not None:
+                bq, bk, bv = jnp.split(bias[...], 3)
+                q, k, v = q + bq, k + bk, v + bv
+        q = q * (width // self.heads) ** -0.5
+        q, k, v = (t.reshape(t.shape[0], self.heads, -1).transpose(1, 0, 2) for t in (q, k, v))
+        return self.out(attention(q, k, v).transpose(1, 0, 2).reshape(-1, width))
+
+
+class MLP(nnx.Module):
+    """fc2(act(fc1(x))), or the gated fc2(silu(gate) * up) with [gate, up] = fc1(x)."""
+
+    def __init__(self, config: ViTConfig):
+        self.fc1 = Linear(config.width, config.mlp_width * (2 if config.gated_mlp else 1))
+        self.fc2 = Linear(config.mlp_width, config.width)
+        self.activation = ACTIVATIONS[config.activation]
+        self.gated = config.gated_mlp
+
+    def __call__(self, x: Float[Array, "t d"]) -> Float[Array, "t d"]:
+        hidden = self.fc1(x)
+        if self.gated:
+            gate, up = jnp.split(hidden, 2, axis=-1)
+            return self.fc2(silu(gate) * up)
+        return self.fc2(self.activation(hidden))
+
+
+class Block(nnx.Module):
+    """x + s1 * attention(norm1(x)), then x + s2 * mlp(norm2(x))."""
+
+    def __init__(self, config: ViTConfig):
+        self.norm1 = LayerNorm(config.width, config.layer_norm_eps)
+        self.attention = Attention(config)
+        self.norm2 = LayerNorm(config.width, config.layer_norm_eps)
+        self.mlp = MLP(config)
+        self.scale1 = nnx.Param(jnp.ones(config.width)) if config.layer_scale else None
+        self.scale2 = nnx.Param(jnp.ones(config.width)) if config.layer_scale else None
+
+    def __call__(self, x: Float[Array, "t d"], outputs: int | None = None) -> Float[Array, "q d"]:
+        """The block's output at the first `outputs` tokens (default: all)."""
+        y = self.attention(self.norm1(x), outputs)
+        x = x[:outputs] + (y if self.scale1 is None else y * self.scale1[...])
+        y = self.mlp(self.norm2(x))
+        return x + (y if self.scale2 is None else y * self.scale2[...])
+
+
+class ViT(nnx.Module):
+    """A vision transformer on one image (H, W, C); patches in row-major order.
+
+    Cost of a forward pass, and of one VJP with respect to the image: about
+    `2 * parameters * tokens` floating-point operations.
+    """
+
+    def __init__(self, config: ViTConfig):
+        self.config = config
+        width, patches = config.width, (config.image_size // config.patch_size) ** 2
+        inputs = config.patch_size**2 * config.channels
+        self.patch = Linear(inputs, width, bias=config.patch_bias)
+        self.cls = nnx.Param(jnp.zeros(width)) if config.cls_token else None
+        self.registers = (
+            nnx.Param(jnp.zeros((config.registers, width))) if config.registers else None
+        )
+        # One row a patch, after the CLS token's own; registers have none.
+        self.positions = nnx.Param(jnp.zeros((int(config.cls_token) + patches, width)))
+        self.input_norm = LayerNorm(width, config.layer_norm_eps) if config.input_norm else None
+        self.blocks = nnx.List([Block(config) for _ in range(config.depth)])
+        self.norm = LayerNorm(width, config.layer_norm_eps)
+        self.projection = (
+            Linear(width, config.projection, bias=False) if config.projection else None
+        )
+
+    def tokens(self, image: Float[Array, "h w c"]) -> Float[Array, "t d"]:
+        """The tokens entering the first block: CLS, registers, patches."""
+        config = self.config
+        if image.ndim != 3 or image.shape[-1] != config.channels:
+            raise ValueError(
+                f"an image must have shape (height, width, {config.channels}), got {image.shape}"
+            )
+        rows, columns = config.grid(*image.shape[:2])
+        p = config.patch_size
+        patches = image.reshape(rows, p, columns, p, config.channels).transpose(0, 2, 1, 3, 4)
+        x = self.patch(patches.reshape(rows * columns, -1))
+        positions = self.positions[...]
+        x = x + self._patch_positions(positions[int(config.cls_token) :], rows, columns)
+        prefix = []
+        if self.cls is not None:
+            prefix.append(self.cls[...][None] + positions[:1])
+        if self.registers is not None:
+            prefix.append(self.registers[...])
+        x = jnp.concatenate([*prefix, x]) if prefix else x
+        return x if self.input_norm is None else self.input_norm(x)
+
+    def _patch_positions(self, stored: Float[Array, "p d"], rows: int, columns: int):
+        """Position embeddings on a `rows` x `columns` grid, resized bicubically if need be."""
+        side = self.config.image_size // self.config.patch_size
+        if (rows, columns) == (side, side):
+            return stored
+        grid = stored.reshape(side, side, -1)
+        # PyTorch's bicubic kernel has a = -0.75 without antialias, a = -0.5 with it.
+        antialias = self.config.antialias_positions
+        grid = jax.image.resize(
+            grid,
+            (rows, columns, grid.shape[-1]),
+            "bicubic" if antialias else "bicubic-pytorch",
+            antialias=antialias,
+        )
+        return grid.reshape(rows * columns, -1)
+
+    def hidden_states(self, image: Float[Array, "h w c"]) -> list[Float[Array, "t d"]]:
+        """The tokens entering the first block and leaving every block, before the final norm."""
+        states = [self.tokens(image)]
+        for block in self.blocks:
+            states.append(block(states[-1]))
+        return states
+
+    def features(
+        self, image: Float[Array, "h w c"], *, cls_only: bool = False, depth: int | None = None
+    ) -> Float[Array, "t d"]:
+        """The tokens leaving block `depth` (default: the last), before the final norm.
+
+        With `cls_only`, the CLS token alone, shape (1, d), and the last block evaluated is
+        evaluated for it alone: all but its keys and values then vanishes from every VJP.
+        """
+        x = self.tokens(image)
+        blocks = list(self.blocks)[:depth]
+        for i, block in enumerate(blocks):
+            x = block(x, 1 if cls_only and i == len(blocks) - 1 else None)
+        return x
