@@ -1,0 +1,6 @@
+"""Encoder + estimator -> scores: in memory, or of a stream into a resumable folder."""
+
+from jepa_jax.scoring.scorer import Scorer, Scores
+from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
+
+__all__ = ["Scorer", "Scores", "ViewSettings", "combine_views", "random_view"]

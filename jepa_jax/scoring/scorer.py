@@ -1,0 +1,165 @@
+"""`Scorer`: an encoder and an estimator as one compiled function of images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from jepa_jax.encoders import Encoder
+from jepa_jax.estimators import Estimate, Estimator
+from jepa_jax.jacobian import jacobian
+from jepa_jax.scoring.keys import keys_of
+from jepa_jax.scoring.plan import Plan, make_plan
+from jepa_jax.scoring.precision import Precision, matmul_precision
+
+
+class Scores(NamedTuple):
+    """Scores of N images, NumPy arrays. Log-volumes and errors in nats; higher = more typical.
+
+    `jepa_score`, `std_error`, `bias_bound` (NaN where the method has none) and `rank` (N,);
+    `embedding` (N, K); `singular_values` (N, rank) where the estimator returns them, or None.
+    """
+
+    jepa_score: Float[np.ndarray, " n"]
+    std_error: Float[np.ndarray, " n"]
+    bias_bound: Float[np.ndarray, " n"]
+    rank: Int[np.ndarray, " n"]
+    embedding: Float[np.ndarray, "n k"]
+    singular_values: Float[np.ndarray, "n r"] | None = None
+
+
+class Scorer:
+    """JEPA-SCOREs of images by one encoder and one estimator.
+
+    `precision`: "highest" (float32 matrix products), "tf32" or "bf16", where the device has them.
+    `batch_size` images are computed at once, and `chunk` cotangents for each (defaults: by the
+    platform and the sizes). A score depends on its image, the settings and `seed` alone, to
+    rounding: not on the batch that it is computed in.
+
+    Raises `ValueError` on a precision that the device does not have, or a size below 1.
+
+    >>> import numpy as np
+    >>> from jepa_jax import Exact, Scorer, load_encoder
+    >>> encoder = load_encoder("embedded")
+    >>> scorer = Scorer(encoder, Exact())
+    >>> side = encoder.image_size
+    >>> images = np.random.default_rng(0).normal(size=(2, side, side, 3)).astype(np.float32)
+    >>> scores = scorer.score(images)
+    >>> scores.jepa_score.shape, scores.rank.tolist()
+    ((2,), [62, 62])
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        estimator: Estimator,
+        *,
+        precision: Precision = "highest",
+        batch_size: int | None = None,
+        chunk: int | None = None,
+        seed: int = 0,
+    ):
+        for name, value in (("batch_size", batch_size), ("chunk", chunk)):
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
+        matmul_precision(precision)  # Raises now rather than at the first image.
+        self.encoder, self.estimator = encoder, estimator
+        self.precision: Precision = precision
+        self.batch_size, self.chunk, self.seed = batch_size, chunk, seed
+        self._compiled = jax.jit(self._estimate, static_argnums=3)
+
+    def plan(self, height: int, width: int) -> Plan:
+        """Images a batch and cotangents a chunk for images of this size."""
+        rows, columns = self.encoder.config.grid(height, width)
+        plan = make_plan(
+            cotangents=self.encoder.embedding_size,
+            pixels=height * width * self.encoder.config.channels,
+            tokens=rows * columns + self.encoder.config.prefix,
+            batch=self.batch_size,
+        )
+        return plan if self.chunk is None else Plan(self.chunk, plan.batch)
+
+    def score(
+        self, images: Float[np.ndarray, "n h w c"], ids: Sequence[str] | None = None
+    ) -> Scores:
+        """Scores of preprocessed images, float32 (N, H, W, C), sides that the patch divides.
+
+        `ids` seed the random estimators, one an image; without them, the pixels do. Compiles once
+        an image size.
+
+        Raises `ValueError` on an array of another shape or type, or another number of ids.
+        """
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[-1] != self.encoder.config.channels:
+            raise ValueError(
+                f"`images` must have shape (N, height, width, {self.encoder.config.channels}), "
+                f"got {images.shape}"
+            )
+        if not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(
+                f"`images` must be preprocessed floats (`encoder.preprocess`), got {images.dtype}"
+            )
+        names = [i.tobytes() for i in images] if ids is None else ids
+        if len(names) != len(images):
+            raise ValueError(f"`ids` must name {len(images)} images, got {len(names)}")
+        batch = self.plan(*images.shape[1:3]).batch
+        if not len(images):  # One blank image gives the empty result its shapes and types.
+            blank = self.score(np.zeros((1, *images.shape[1:]), images.dtype))
+            return Scores(*(c if c is None else c[:0] for c in blank))
+        parts = [
+            self.collect(self.dispatch(images[i : i + batch], names[i : i + batch]))
+            for i in range(0, len(images), batch)
+        ]
+        columns = [
+            None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)
+        ]
+        return Scores(*columns)
+
+    def dispatch(
+        self, images: Float[np.ndarray, "b h w c"], names: Sequence[str | bytes]
+    ) -> tuple[int, tuple[Estimate, Array]]:
+        """Starts the computation of up to one batch, and returns without waiting for it."""
+        plan = self.plan(*images.shape[1:3])
+        count = len(images)
+        # The last batch is filled up with copies of its first image: one program for all.
+        fill = [*range(count), *[0] * (plan.batch - count)]
+        keys = keys_of(self.seed, [names[i] for i in fill])
+        with matmul_precision(self.precision):
+            return count, self._compiled(self.encoder.state, images[fill], keys, plan.chunk)
+
+    def collect(self, dispatched: tuple[int, tuple[Estimate, Array]]) -> Scores:
+        """Waits for a dispatched batch."""
+        count, result = dispatched
+        estimate, embedding = jax.tree.map(lambda a: np.asarray(a)[:count], result)
+        return Scores(*estimate[:4], embedding, estimate.singular_values)
+
+    def _estimate(
+        self,
+        state: nnx.State,
+        images: Float[Array, "b h w c"],
+        keys: PRNGKeyArray,
+        chunk: int,
+    ) -> tuple[Estimate, Float[Array, "b k"]]:
+        def one(image: Float[Array, "h w c"], key: PRNGKeyArray):
+            operator = jacobian(
+                lambda x: self.encoder.embed(state, x),
+                image,
+                chunk=chunk,
+                null_basis=lambda z: self.encoder.null_basis(state, z),
+            )
+            return self.estimator(operator, key), operator.value
+
+        # A batch of one is not worth a batch dimension in every product.
+        if images.shape[0] == 1:
+            return jax.tree.map(lambda a: a[None], one(images[0], keys[0]))
+        return jax.vmap(one)(images, keys)
+
+    def run(self, source, out: str | Path, **settings):
+        """Scores a stream of images into a folder of Parquet shards: see `jepa_jax.scoring.run`."""
+        from jepa_jax.scoring.run import run
+
+        return run(self, source, out, **settings)

@@ -1,0 +1,183 @@
+"""The output folder: one atomic Parquet file a shard, and the manifest that locks the settings."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+# Parquet readers skip names that begin with an underscore: the folder reads as one table.
+MANIFEST = "_manifest.json"
+
+_COLUMNS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "source": pa.string(),
+    "status": pa.string(),
+    "error": pa.string(),
+    "jepa_score": pa.float64(),
+    "std_error": pa.float64(),
+    "rank": pa.int32(),
+    "method": pa.string(),
+}
+_OPTIONAL: dict[str, dict[str, pa.DataType]] = {
+    "embedding": {"embedding": pa.list_(pa.float32())},
+    "spectrum": {"spectrum": pa.list_(pa.float32())},
+    "image": {"width": pa.int32(), "height": pa.int32(), "bits_per_pixel": pa.float32()},
+    "views": {"views": pa.list_(pa.float64())},
+}
+
+
+def schema(groups: tuple[str, ...]) -> pa.Schema:
+    """The columns of a run that stores these groups."""
+    columns = dict(_COLUMNS)
+    for group in groups:
+        columns |= _OPTIONAL[group]
+    return pa.schema(list(columns.items()))
+
+
+def shard_path(out: Path, index: int) -> Path:
+    """The file of shard `index`."""
+    return out / f"scores-{index:06d}.parquet"
+
+
+def shard_paths(out: Path) -> list[Path]:
+    """The shards that are there, in order."""
+    return sorted(out.glob("scores-*.parquet"))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """A shard's rows; `ValueError` names a file that is not a shard."""
+    try:
+        return pq.read_table(path).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+
+
+def read_ids(path: Path) -> list[str]:
+    """The ids of a shard's rows."""
+    try:
+        return pq.read_table(path, columns=["id"])["id"].to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
+    """Writes a whole shard, or nothing: readers never see half a file, even after a power cut."""
+    table = pa.Table.from_pylist(rows, columns)
+
+    def write(temporary: Path) -> None:
+        pq.write_table(table, temporary, compression="zstd")
+
+    _replace(path, write)
+
+
+def _replace(path: Path, write) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary)
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """The output folder for one writer, made if need be; leftovers of a killed one removed.
+
+    Raises `NotADirectoryError` where a file is in the way, `FileExistsError` where the folder
+    holds other things, and `BlockingIOError` while another process writes to it.
+    """
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"the output must be a folder, {out} is a file")
+    out.mkdir(parents=True, exist_ok=True)
+    foreign = [p.name for p in out.iterdir() if not _ours(p.name)]
+    if foreign:
+        raise FileExistsError(
+            f"the output folder {out} holds other things ({', '.join(sorted(foreign)[:3])}): "
+            "give an empty or new one"
+        )
+    with _exclusive(out):
+        for leftover in out.glob(".*.tmp"):
+            leftover.unlink()
+        yield
+
+
+def _ours(name: str) -> bool:
+    return (
+        name == MANIFEST
+        or (name.startswith("scores-") and name.endswith(".parquet"))
+        or (name.startswith((".scores-", f".{MANIFEST}")) and name.endswith(".tmp"))
+    )
+
+
+@contextlib.contextmanager
+def _exclusive(out: Path) -> Iterator[None]:
+    """An advisory lock on the folder itself, freed by the system however the process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Not on Windows: no second writer is detected there.
+        yield
+        return
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise BlockingIOError(f"another process is writing to {out}") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Writes the manifest of a new run, or checks that a rerun has the same settings.
+
+    `settings` are locked: `ValueError` lists each that differs, with both values. `facts` (when,
+    on which device) are only recorded.
+    """
+    path = out / MANIFEST
+    # Through JSON, so that both sides have its types.
+    settings = json.loads(json.dumps(settings))
+    if not path.exists():
+        if shard_paths(out):
+            raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
+        content = json.dumps({"settings": settings, "facts": facts}, indent=2)
+        _replace(path, lambda temporary: temporary.write_text(content + "\n"))
+        return
+    before = _flat(read_manifest(out)["settings"])
+    now = _flat(settings)
+    changed = [
+        f"{key}: {before.get(key)!r} before, {now.get(key)!r} now"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{out} was made with other settings; give another output folder, or the same settings"
+            "\n  " + "\n  ".join(changed)
+        )
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """The manifest of a scores folder; `FileNotFoundError` or `ValueError` where there is none."""
+    path = Path(out) / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")
+    try:
+        content = json.loads(path.read_text())
+        content["settings"], content["facts"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
+    return content
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
