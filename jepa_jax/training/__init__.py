@@ -1,0 +1,1 @@
+"""Training joint-embedding encoders: objectives, views, a small trainer, the embedded encoder."""
