@@ -18,7 +18,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 app = typer.Typer(
     help="JEPA-SCORE: how typical an image is of what an encoder was trained on, in nats.",
@@ -58,7 +57,9 @@ def score(
     encoder: Annotated[
         str, typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the scores; the same command continues it.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the scores; the same command continues it.")
+    ],
     method: Annotated[_Method, typer.Option(help="Estimator.")] = _Method.exact,
     rank: Annotated[
         _Rank, typer.Option(help="structural: null directions left out; clip: as Listing 1.")
@@ -137,21 +138,22 @@ def encoders() -> None:
     """List the encoders that can be loaded, with their sizes and the cost of a VJP."""
     from jepa_jax.encoders.catalogue import catalogue
 
-    table = Table("encoder", "family", "embedding", box=None)
-    for column in ("K", "patch", "pixels", "parameters (M)", "GFLOP a VJP"):
-        table.add_column(column, justify="right")
-    for entry in catalogue():
-        table.add_row(
-            entry.name,
-            entry.family,
-            entry.embedding,
-            str(entry.k),
-            str(entry.patch),
-            str(entry.pixels),
-            f"{entry.parameters / 1e6:.3g}",
-            f"{entry.vjp_flops / 1e9:.3g}",
-        )
-    _results.print(table)
+    layout = "{:<42} {:<8} {:<10} {:>5} {:>6} {:>7} {:>15} {:>13}"
+    head = (
+        "encoder",
+        "family",
+        "embedding",
+        "K",
+        "patch",
+        "pixels",
+        "parameters (M)",
+        "GFLOP a VJP",
+    )
+    _results.print(layout.format(*head), style="bold")
+    for e in catalogue():
+        sizes = (f"{e.parameters / 1e6:.3g}", f"{e.vjp_flops / 1e9:.3g}")
+        row = (e.name, e.family, e.embedding, e.k, e.patch, e.pixels, *sizes)
+        _results.print(layout.format(*row), markup=False)
     _results.print("and any checkpoint folder of these architectures", style="dim")
 
 
@@ -166,16 +168,16 @@ def show(
         summary = summarize(scores)
     settings = summary.settings
     _results.print(
-        f"{summary.rows} rows of {settings['source']}, {settings['encoder']['name']} "
+        f"{summary.rows} rows of {settings['source']}, {summary.facts['encoder']} "
         f"({settings['encoder']['embedding']}), {settings['estimator']['method']}, "
         f"precision {settings['precision']}, views {settings['views']}",
         markup=False,
     )
     _results.print(", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items())))
     if summary.quantiles:
-        table = Table(*(f"{q:.0%}" for q in summary.quantiles), title="score quantiles, nats")
-        table.add_row(*(f"{value:.2f}" for value in summary.quantiles.values()))
-        _results.print(table)
+        _results.print("\nscore quantiles, nats", style="bold")
+        _results.print("".join(f"{q:>10.0%}" for q in summary.quantiles))
+        _results.print("".join(f"{value:>10.2f}" for value in summary.quantiles.values()))
     for title, rows in (("lowest: least typical", summary.lowest), ("highest", summary.highest)):
         if rows:
             _results.print(f"\n{title}", style="bold")

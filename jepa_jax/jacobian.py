@@ -97,6 +97,8 @@ def _map_rows(
     count = vectors.shape[0]
     if chunk is None or chunk >= count:
         return jax.vmap(product)(vectors)
+    chunks = -(-count // chunk)
+    chunk = -(-count // chunks)  # As even as may be.
 
     # The last chunk overlaps its neighbour where `chunk` does not divide: a few rows are computed
     # twice, where padding or a remainder would cost a second copy of the whole result.
@@ -106,7 +108,7 @@ def _map_rows(
         return jax.lax.dynamic_update_slice_in_dim(out, jax.vmap(product)(batch), start, 0)
 
     out = jnp.zeros((count, width), vectors.dtype)
-    return jax.lax.fori_loop(0, -(-count // chunk), write, out)
+    return jax.lax.fori_loop(0, chunks, write, out)
 
 
 def jacobian(

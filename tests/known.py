@@ -5,7 +5,7 @@ import numpy as np
 
 
 def matrix_with_spectrum(sigma, columns: int, seed: int = 0) -> np.ndarray:
-    """A float64 (len(sigma), columns) matrix with these singular values, random singular vectors."""
+    """A float64 (len(sigma), columns) matrix: these singular values, random singular vectors."""
     rng = np.random.default_rng(seed)
     left = np.linalg.qr(rng.standard_normal((len(sigma), len(sigma))))[0]
     right = np.linalg.qr(rng.standard_normal((columns, len(sigma))))[0]

@@ -21,7 +21,9 @@ def test_rows_and_columns_are_products_with_the_matrix(chunk):
     cotangents = jnp.asarray(RNG.standard_normal((7, 5)), jnp.float32)
     np.testing.assert_allclose(operator.rows(cotangents), cotangents @ MATRIX, rtol=2e-5, atol=1e-5)
     tangents = jnp.asarray(RNG.standard_normal((7, 12)), jnp.float32)
-    np.testing.assert_allclose(operator.columns(tangents), tangents @ MATRIX.T, rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        operator.columns(tangents), tangents @ MATRIX.T, rtol=2e-5, atol=1e-5
+    )
     np.testing.assert_allclose(operator.dense(), MATRIX, rtol=1e-5, atol=1e-6)
 
 

@@ -7,10 +7,9 @@ cotangents where every product is a plain matrix product. Both modes, `vmap`, `j
 derivatives work as for any function.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
@@ -93,7 +92,7 @@ def _primitive(name: str, function, batcher, multiple_results: bool) -> Primitiv
 
     def abstract(*avals):
         shapes = jax.eval_shape(function, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals))
-        make = lambda s: jax.core.ShapedArray(s.shape, s.dtype)
+        make = lambda s: ShapedArray(s.shape, s.dtype)
         return jax.tree.map(make, shapes)
 
     def jvp(primals, tangents):

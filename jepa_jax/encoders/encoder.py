@@ -132,14 +132,15 @@ def load_encoder(
     )
     model = fill(config, arrays, dtype)
     preprocess = load_preprocess(folder, image_size, config.channels)
-    if image_size is None:
-        # What the preprocessing gives, not config.json: DINOv2 states 518 there, and is used at 224.
-        image_size = preprocess(Image.new("RGB", (64, 64)), True).shape[0]
+    side = image_size
+    if side is None:
+        # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.
+        side = preprocess(Image.new("RGB", (64, 64)), True).shape[0]
     return Encoder(
         name=str(name_or_path),
         model=model,
         rule=rule or family.rule(config),
-        image_size=image_size,
+        image_size=side,
         preprocess=preprocess,
         fingerprint=checkpoint.fingerprint(folder),
     )

@@ -1,7 +1,8 @@
-"""One vision transformer for every family: pre-norm blocks, optional CLS, registers, LayerScale, SwiGLU.
+"""One vision transformer for every family: pre-norm blocks, and the parts that some have.
 
-The module acts on one image; a batch is `jax.vmap` of it. Parameters keep the names of this file:
-a family's file translates a checkpoint's names into them.
+Those are CLS, registers, LayerScale and SwiGLU. The module acts on one image; a batch is `jax.vmap`
+of it. Parameters keep the names of this file: a family's file translates a checkpoint's names into
+them.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jepa_jax.encoders.activations import ACTIVATIONS, silu
 from jepa_jax.encoders.attention import attention
+
 
 @dataclasses.dataclass(frozen=True)
 class ViTConfig:
@@ -45,7 +47,9 @@ class ViTConfig:
 
     def __post_init__(self):
         if self.width % self.heads:
-            raise ValueError(f"`width` must be a multiple of `heads`, got {self.width}, {self.heads}")
+            raise ValueError(
+                f"`width` must be a multiple of `heads`, got {self.width}, {self.heads}"
+            )
         if self.image_size % self.patch_size:
             raise ValueError(
                 f"`image_size` must be a multiple of `patch_size`, got {self.image_size}, "
@@ -125,7 +129,10 @@ class Attention(nnx.Module):
                 q, k, v = q + bq, k + bk, v + bv
         q = q * (width // self.heads) ** -0.5
         q, k, v = (t.reshape(t.shape[0], self.heads, -1).transpose(1, 0, 2) for t in (q, k, v))
-        return self.out(attention(q, k, v).transpose(1, 0, 2).reshape(-1, width))
+        # The weights (heads, tokens, tokens) of every block would be half of what a Jacobian's
+        # rows keep of the forward pass. Computed again for each chunk of rows, they cost little.
+        mixed = jax.checkpoint(attention)(q, k, v)
+        return self.out(mixed.transpose(1, 0, 2).reshape(-1, width))
 
 
 class MLP(nnx.Module):

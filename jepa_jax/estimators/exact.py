@@ -102,9 +102,7 @@ class Exact:
             with jax.enable_x64(True):
                 return jax.tree.map(lambda m: m.astype(jnp.float64), factors.qr(a))
 
-        return jax.lax.platform_dependent(
-            wide, cpu=exact, cuda=mixed, rocm=mixed, default=float32
-        )
+        return jax.lax.platform_dependent(wide, cpu=exact, cuda=mixed, rocm=mixed, default=float32)
 
     @staticmethod
     def cost(k: int, d: int) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """Small square factors of a wide matrix: its singular values without its SVD.
 
-For A (m, n) with m <= n, a `Factor` holds two m x m matrices with A A^T = left core left^T, accurate
-enough that A's singular values survive: 1/2 logdet(A A^T) is then a sum of logs of diagonals.
+For A (m, n) with m <= n, a `Factor` holds two m x m matrices with A A^T = left core left^T,
+accurate enough that A's singular values survive: 1/2 logdet(A A^T) is then a sum of logs of
+diagonals.
 """
 
 from typing import NamedTuple

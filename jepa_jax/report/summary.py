@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jepa_jax.scoring.shards import read_manifest, shard_paths
@@ -58,11 +59,18 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
             failures.append((row["id"], row["status"], row["error"] or ""))
         ids = table["id"]
         order = np.flatnonzero(scored)[np.argsort(values[scored], kind="stable")]
-        pick = lambda indices: [(float(values[i]), ids[i].as_py()) for i in indices.tolist()]
-        lowest = heapq.nsmallest(extremes, lowest + pick(order[:extremes]))
-        highest = heapq.nlargest(extremes, highest + pick(order[-extremes:]))
+        lowest = heapq.nsmallest(extremes, lowest + _pairs(values, ids, order[:extremes]))
+        highest = heapq.nlargest(extremes, highest + _pairs(values, ids, order[-extremes:]))
     every = np.concatenate(scores) if scores else np.zeros(0)
-    quantiles = dict(zip(QUANTILES, np.quantile(every, QUANTILES).tolist())) if every.size else {}
+    levels = np.quantile(every, QUANTILES).tolist() if every.size else []
+    quantiles = dict(zip(QUANTILES, levels, strict=True)) if levels else {}
     return ScoreSummary(
         manifest["settings"], manifest["facts"], dict(counts), quantiles, lowest, highest, failures
     )
+
+
+def _pairs(
+    values: np.ndarray, ids: pa.ChunkedArray, indices: np.ndarray
+) -> list[tuple[float, str]]:
+    """(score, id) of the rows at `indices`."""
+    return [(float(values[i]), ids[i].as_py()) for i in indices.tolist()]

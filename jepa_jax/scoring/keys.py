@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -20,7 +21,7 @@ def digest(seed: int, *parts: str | bytes) -> bytes:
 def keys_of(seed: int, names: Sequence[str | bytes]) -> PRNGKeyArray:
     """One JAX key a name, (N,)."""
     data = b"".join(digest(seed, name)[:8] for name in names)
-    return jax.random.wrap_key_data(np.frombuffer(data, np.uint32).reshape(-1, 2))
+    return jax.random.wrap_key_data(jnp.asarray(np.frombuffer(data, np.uint32).reshape(-1, 2)))
 
 
 def generator_of(seed: int, *parts: str) -> np.random.Generator:

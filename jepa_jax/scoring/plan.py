@@ -5,11 +5,15 @@ import functools
 
 import jax
 
-# Tokens (cotangents x tokens x images) in one matrix product. On a CPU, what keeps a chunk's
-# intermediate values near the cache; on an accelerator, what fills it. CPU: measured
-# (benchmarks/results/exact.json); others: not yet.
-_TOKENS = {"cpu": 2048}
-_TOKENS_ACCELERATOR = 32768
+# Elements (cotangents x tokens x width x images) of one activation that fill an accelerator; not yet
+# measured on one.
+_ELEMENTS_ACCELERATOR = 2**24
+# The same on a CPU: what is worth a dispatch, and what may not be passed by more than a few
+# cotangents, so that a chunk's values stay within half of the Jacobian's rows and near the cache
+# (benchmarks/results/exact-cpu.json).
+_ELEMENTS_CPU = 2**17
+_ELEMENTS_CPU_MOST = 2**19
+_COTANGENTS_CPU = 4
 # The most a batch's Jacobians may take: of an accelerator's memory, and of a computer's.
 _MEMORY_SHARE = 0.25
 _MEMORY_CPU = 2 * 2**30
@@ -24,20 +28,25 @@ class Plan:
 
 
 def make_plan(
-    cotangents: int, pixels: int, tokens: int, *, batch: int | None = None, device=None
+    cotangents: int, pixels: int, activation: int, *, batch: int | None = None, device=None
 ) -> Plan:
-    """The default plan for `cotangents` VJPs an image of `pixels` inputs and `tokens` tokens.
+    """The default plan for `cotangents` VJPs an image of `pixels` inputs.
 
-    Small problems are batched until one matrix product is worth its dispatch; large ones are cut
-    into chunks. `batch` fixes the batch. Scores do not depend on the plan but for rounding.
+    `activation` is the size of one token array, tokens x width. Small problems are batched until
+    one matrix product is worth its dispatch; large ones are cut into chunks. `batch` fixes the
+    batch. Scores do not depend on the plan but for rounding.
     """
     device = device or jax.devices()[0]
-    target = _TOKENS.get(device.platform, _TOKENS_ACCELERATOR)
+    cpu = device.platform == "cpu"
+    target = _ELEMENTS_CPU if cpu else _ELEMENTS_ACCELERATOR
     if batch is None:
         fits = _memory(device) // (cotangents * pixels * 4)
-        batch = max(1, min(32, fits, target // (cotangents * tokens)))
-    chunk = max(1, min(cotangents, target // (tokens * batch)))
-    return Plan(chunk=chunk, batch=batch)
+        batch = max(1, min(32, fits, target // (cotangents * activation)))
+    chunk = max(1, target // (activation * batch))
+    if cpu:
+        most = max(2, _ELEMENTS_CPU_MOST // (activation * batch))
+        chunk = max(chunk, min(_COTANGENTS_CPU, most))
+    return Plan(chunk=min(cotangents, chunk), batch=batch)
 
 
 @functools.cache

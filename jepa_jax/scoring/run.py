@@ -5,7 +5,7 @@ import datetime
 import itertools
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from jepa_jax.data import Record, Source, open_source
 from jepa_jax.scoring import rows as row_making
 from jepa_jax.scoring import shards
 from jepa_jax.scoring.rows import GROUPS, Prepared
-from jepa_jax.scoring.scorer import Scorer, Scores
+from jepa_jax.scoring.scorer import Scorer, Scores, _map_columns
 
 # What a killed run may lose: rows are written when a shard is full, or after this many seconds.
 FLUSH_SECONDS = 30.0
@@ -87,7 +87,7 @@ def run(
     counts: Counter[str] = Counter()
 
     with shards.locked(out):
-        shards.check_manifest(out, settings, _facts())
+        shards.check_manifest(out, settings, _facts(scorer))
         todo = _Todo(opened, out, shard_size, limit)
         total = opened.count()
         if on_start is not None:
@@ -123,12 +123,12 @@ def describe(
     """The settings that the manifest locks."""
     from jepa_jax import __version__
 
-    encoder, estimator = scorer.encoder, scorer.estimator
+    encoder = scorer.encoder
+    estimator: Any = scorer.estimator  # A dataclass, as `Estimator` says.
     return {
         "version": __version__,
         "source": source.name,
         "encoder": {
-            "name": encoder.name,
             "fingerprint": encoder.fingerprint,
             "embedding": str(encoder.rule),
             "image_size": encoder.image_size,
@@ -142,9 +142,11 @@ def describe(
     }
 
 
-def _facts() -> dict[str, Any]:
+def _facts(scorer: Scorer) -> dict[str, Any]:
+    """What the manifest records and does not lock."""
     device = jax.devices()[0]
     return {
+        "encoder": scorer.encoder.name,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": f"{device.platform}: {device.device_kind}",
         "jax": jax.__version__,
@@ -175,9 +177,10 @@ def _with_spectrum(scorer: Scorer, store: tuple[str, ...]) -> Scorer:
     if not hasattr(scorer.estimator, "spectrum"):
         name = type(scorer.estimator).__name__
         raise ValueError(f"`store` 'spectrum' needs an exact method, got {name}")
+    estimator: Any = scorer.estimator  # A dataclass, as `Estimator` says.
     return Scorer(
         scorer.encoder,
-        dataclasses.replace(scorer.estimator, spectrum=True),
+        dataclasses.replace(estimator, spectrum=True),
         precision=scorer.precision,
         batch_size=scorer.batch_size,
         chunk=scorer.chunk,
@@ -225,7 +228,7 @@ class _Todo:
 
 
 class _Writer:
-    """Rows into shards, in the order of the records; a shard begun by an earlier run is continued."""
+    """Rows into shards, in the order of the records, from where an earlier run stopped."""
 
     def __init__(self, out: Path, shard_size: int, columns, todo: _Todo):
         self.out, self.shard_size, self.columns, self.todo = out, shard_size, columns, todo
@@ -263,7 +266,7 @@ class _Writer:
 
 def _ahead(
     records: Iterable[Record], work: Callable[[Record], Prepared], workers: int
-) -> Iterator[Prepared]:
+) -> Generator[Prepared, None, None]:
     """`work` of every record in order, some of it done ahead of time in threads.
 
     What is under way is bounded: memory does not depend on how far the source runs.
@@ -310,7 +313,7 @@ def _scored(
         while waiting and len(parts) >= len(waiting[0].inputs):
             item = waiting.popleft()
             views = [parts.popleft() for _ in item.inputs]
-            yield item, _join(views) if views else None
+            yield item, _map_columns(np.concatenate, views) if views else None
 
     for item in prepared:
         waiting.append(item)
@@ -329,10 +332,4 @@ def _scored(
 def _rows_of(scores: Scores) -> Iterator[Scores]:
     """One `Scores` of length 1 for each of N."""
     for i in range(len(scores.jepa_score)):
-        yield Scores(*(c if c is None else c[i : i + 1] for c in scores))
-
-
-def _join(parts: list[Scores]) -> Scores:
-    return Scores(
-        *(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True))
-    )
+        yield _map_columns(lambda columns, i=i: columns[0][i : i + 1], [scores])

@@ -1,6 +1,6 @@
 """`Scorer`: an encoder and an estimator as one compiled function of images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,14 @@ class Scores(NamedTuple):
     rank: Int[np.ndarray, " n"]
     embedding: Float[np.ndarray, "n k"]
     singular_values: Float[np.ndarray, "n r"] | None = None
+
+
+def _map_columns(
+    function: Callable[[Sequence[np.ndarray]], np.ndarray], parts: Sequence[Scores]
+) -> Scores:
+    """`function` of every column of `parts`, given as a sequence; None stays None."""
+    columns = zip(*parts, strict=True)
+    return Scores._make(None if column[0] is None else function(column) for column in columns)
 
 
 class Scorer:
@@ -74,11 +82,12 @@ class Scorer:
 
     def plan(self, height: int, width: int) -> Plan:
         """Images a batch and cotangents a chunk for images of this size."""
-        rows, columns = self.encoder.config.grid(height, width)
+        config = self.encoder.config
+        rows, columns = config.grid(height, width)
         plan = make_plan(
             cotangents=self.encoder.embedding_size,
-            pixels=height * width * self.encoder.config.channels,
-            tokens=rows * columns + self.encoder.config.prefix,
+            pixels=height * width * config.channels,
+            activation=(rows * columns + config.prefix) * config.width,
             batch=self.batch_size,
         )
         return plan if self.chunk is None else Plan(self.chunk, plan.batch)
@@ -109,15 +118,12 @@ class Scorer:
         batch = self.plan(*images.shape[1:3]).batch
         if not len(images):  # One blank image gives the empty result its shapes and types.
             blank = self.score(np.zeros((1, *images.shape[1:]), images.dtype))
-            return Scores(*(c if c is None else c[:0] for c in blank))
+            return _map_columns(lambda columns: columns[0][:0], [blank])
         parts = [
             self.collect(self.dispatch(images[i : i + batch], names[i : i + batch]))
             for i in range(0, len(images), batch)
         ]
-        columns = [
-            None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)
-        ]
-        return Scores(*columns)
+        return _map_columns(np.concatenate, parts)
 
     def dispatch(
         self, images: Float[np.ndarray, "b h w c"], names: Sequence[str | bytes]
@@ -135,7 +141,14 @@ class Scorer:
         """Waits for a dispatched batch."""
         count, result = dispatched
         estimate, embedding = jax.tree.map(lambda a: np.asarray(a)[:count], result)
-        return Scores(*estimate[:4], embedding, estimate.singular_values)
+        return Scores(
+            jepa_score=estimate.log_volume,
+            std_error=estimate.std_error,
+            bias_bound=estimate.bias_bound,
+            rank=estimate.rank,
+            embedding=embedding,
+            singular_values=estimate.singular_values,
+        )
 
     def _estimate(
         self,

@@ -169,7 +169,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")
     try:
         content = json.loads(path.read_text())
-        content["settings"], content["facts"]
+        _ = content["settings"], content["facts"]  # Both must be there.
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
     return content
@@ -179,5 +179,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} as {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
     return flat

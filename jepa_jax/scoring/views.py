@@ -66,7 +66,7 @@ def _crop(width: int, height: int, rng: np.random.Generator, s: ViewSettings):
 def _turn_hue(image: Image.Image, turn: float) -> Image.Image:
     """Hue turned by a share of its circle."""
     hue, saturation, value = image.convert("HSV").split()
-    hue = hue.point(lambda h: (h + round(255 * turn)) % 256)
+    hue = hue.point([(h + round(255 * turn)) % 256 for h in range(256)])
     return Image.merge("HSV", (hue, saturation, value)).convert("RGB")
 
 

@@ -7,6 +7,7 @@ PIL image. The digits are white on black, as in the training data.
 import functools
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
@@ -89,7 +90,8 @@ def photograph(rng: np.random.Generator, side: int = 64) -> Image.Image:
 def _small_digits() -> np.ndarray:
     from sklearn.datasets import load_digits
 
-    return load_digits().images
+    digits: Any = load_digits()  # Without stubs, its type is also the tuple of `return_X_y`.
+    return digits.images
 
 
 def small_digit(rng: np.random.Generator) -> Image.Image:

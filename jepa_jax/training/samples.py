@@ -10,6 +10,7 @@ Pillow. Takes seconds; needs mlxtend and scikit-learn.
 import argparse
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -74,7 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     images = sample_images()
     for name, image in sorted(images.items()):
-        image.save(out / name, **({"quality": 90} if name.endswith(".jpg") else {}))
+        options: dict[str, Any] = {"quality": 90} if name.endswith(".jpg") else {}
+        image.save(out / name, **options)
     (out / "broken.png").write_bytes(broken_png(images["digit-5-a.png"]))
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"{len(images) + 1} files, {size / 1000:.0f} kB")

@@ -137,7 +137,8 @@ VARIANTS: dict[str, Variant] = {
 
 
 def randomized(variant: Variant) -> torch.nn.Module:
-    """The variant's model with every parameter moved: a fresh model's norms and biases are trivial."""
+    """The variant's model, every parameter moved: a fresh model's norms and biases are trivial."""
+    torch.manual_seed(0)
     model = variant.model().eval()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():

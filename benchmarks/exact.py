@@ -1,0 +1,393 @@
+"""Exact scores: PyTorch's Listing 1 and best `torch.func`, `jax.jacrev` + SVD, and ours.
+
+    python benchmarks/exact.py [--quick] [--out benchmarks/results/exact-cpu.json]
+
+The same random weights and images in every implementation, in one run, in turn: ViT-S/14 at 224 px
+(K = 384, D = 150528) and a smaller one. Random weights are right for timing; agreement of the
+scores is printed beside it. Every implementation runs in its own process, which gives its peak
+memory, `--repeats` times in turn with the others: machines are noisy, so the ratios within one turn
+are what to quote. The sweeps over chunks and batches behind `jepa_jax/scoring/plan.py` come first.
+
+Result to expect on two CPU cores (benchmarks/results/exact-cpu.json): ours takes about two thirds
+of Listing 1's time at ViT-S/14, at the same scores.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+SHAPES = {
+    # The configuration of facebook/dinov2-small at its usual input size, and a smaller one.
+    "ViT-S/14, 224 px": {
+        "hidden_size": 384,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+        "image_size": 224,
+        "patch_size": 14,
+    },
+    "6 blocks of width 192, 112 px": {
+        "hidden_size": 192,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 3,
+        "image_size": 112,
+        "patch_size": 14,
+    },
+}
+CHUNKS = (2, 4, 8, 16, 32)
+BATCHES = (1, 2)
+SWEEP_ROWS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What one process measured."""
+
+    seconds: float  # Of one score, after what compiles or warms up.
+    warm_up_seconds: float
+    peak_bytes: int  # Of the process, beyond what it held with weights loaded.
+    score: float
+
+
+def make_checkpoint(folder: Path, shape: dict) -> None:
+    """A randomly initialised DINOv2 written by `transformers`."""
+    import torch
+    from transformers import Dinov2Config, Dinov2Model
+
+    torch.manual_seed(0)
+    model = Dinov2Model(Dinov2Config(**shape))
+    # LayerScale starts at 1 and biases at 0: moved, so that no step is trivial.
+    for parameter in model.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    side = shape["image_size"]
+    processor = {
+        "image_processor_type": "BitImageProcessor",
+        "size": {"shortest_edge": side},
+        "crop_size": {"height": side, "width": side},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+
+
+def image_of(folder: Path) -> np.ndarray:
+    """One preprocessed image, (H, W, 3), the same for everyone."""
+    side = json.loads((folder / "config.json").read_text())["image_size"]
+    return np.random.default_rng(0).standard_normal((side, side, 3)).astype(np.float32)
+
+
+def torch_embedding(folder: Path):
+    """(embedding of a batch, image batch) in PyTorch, on the accelerator if there is one."""
+    import torch
+    from transformers import Dinov2Model
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Dinov2Model.from_pretrained(folder).eval().requires_grad_(False).to(device)
+    pixels = torch.from_numpy(image_of(folder).transpose(2, 0, 1)[None].copy()).to(device)
+    return lambda x: model(pixel_values=x).last_hidden_state[:, 0], pixels
+
+
+def listing1(folder: Path) -> Run:
+    """Listing 1 of arXiv 2510.05949, its null directions left out of the sum."""
+    import torch
+
+    embed, pixels = torch_embedding(folder)
+
+    def score() -> float:
+        jacobian = torch.autograd.functional.jacobian(lambda x: embed(x).sum(0), inputs=pixels)
+        sigma = torch.linalg.svdvals(jacobian.flatten(2).permute(1, 0, 2))
+        return float(sigma[0, :-2].double().log().sum())
+
+    # Nothing compiles here: a few forward passes are warm-up enough.
+    return measure(score, lambda: [embed(pixels) for _ in range(5)])
+
+
+def torch_func(folder: Path, chunk: int) -> Run:
+    """`torch.func.jacrev` in chunks, and `svdvals`."""
+    import torch
+
+    embed, pixels = torch_embedding(folder)
+    jacrev = torch.func.jacrev(lambda x: embed(x[None])[0], chunk_size=chunk)
+
+    def score() -> float:
+        sigma = torch.linalg.svdvals(jacrev(pixels[0]).flatten(1))
+        return float(sigma[:-2].double().log().sum())
+
+    return measure(score, lambda: [embed(pixels) for _ in range(5)])
+
+
+def ours(folder: Path, factor: str) -> Run:
+    """Our scorer by its own plan; with factor "svd", `jax.jacrev` + SVD of the K x D matrix."""
+    from jepa_jax import Exact, Scorer, load_encoder
+
+    scorer = Scorer(load_encoder(folder), Exact(factor=factor))
+    images = image_of(folder)[None].repeat(scorer.plan(*image_of(folder).shape[:2]).batch, 0)
+
+    def score() -> float:
+        return float(scorer.score(images).jepa_score[0])
+
+    run = measure(score, score)
+    return dataclasses.replace(run, seconds=run.seconds / len(images))
+
+
+def torch_rows(folder: Path, chunk: int, batch: int) -> float:
+    """Seconds a VJP of `torch.func.vjp` under `vmap` over `chunk` cotangents."""
+    import torch
+
+    if batch != 1:
+        raise ValueError(f"one image at a time, got {batch}")
+    embed, pixels = torch_embedding(folder)
+    value, pull = torch.func.vjp(lambda x: embed(x[None])[0], pixels[0])
+    cotangents = torch.eye(len(value), device=value.device)[:SWEEP_ROWS]
+
+    def rows() -> None:
+        for part in cotangents.split(chunk):
+            torch.func.vmap(pull)(part)
+        if value.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return _best_of(rows) / SWEEP_ROWS
+
+
+def our_rows(folder: Path, chunk: int, batch: int) -> float:
+    """Seconds a VJP of `Jacobian.rows` for `batch` images at once, the primal pass included."""
+    import jax
+    import jax.numpy as jnp
+
+    from jepa_jax import jacobian, load_encoder
+
+    encoder = load_encoder(folder)
+    images = jnp.stack([image_of(folder)] * batch)
+    cotangents = jnp.eye(encoder.embedding_size)[:SWEEP_ROWS]
+
+    def of_one(state, image):
+        operator = jacobian(lambda x: encoder.embed(state, x), image, chunk=chunk)
+        return operator.rows(cotangents)
+
+    with jax.default_matmul_precision("highest"):
+        rows = jax.jit(
+            jax.vmap(of_one, (None, 0))
+            if batch > 1
+            else lambda state, images: of_one(state, images[0])
+        )
+        return _best_of(lambda: rows(encoder.state, images).block_until_ready()) / (
+            SWEEP_ROWS * batch
+        )
+
+
+def _best_of(work: Callable[[], object], count: int = 4) -> float:
+    """The least of `count` times, after a first one that does not count."""
+    work()
+    seconds = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def measure(score: Callable[[], float], warm_up: Callable[[], object]) -> Run:
+    """Times one `score` after `warm_up`."""
+    before = _peak()
+    began = time.perf_counter()
+    warm_up()
+    middle = time.perf_counter()
+    value = score()
+    end = time.perf_counter()
+    return Run(end - middle, middle - began, _peak() - before, value)
+
+
+def _peak() -> int:
+    """The process's largest resident memory so far, or the accelerator's."""
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        return sys.modules["torch"].cuda.max_memory_allocated()
+    import jax
+
+    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
+    if stats:
+        return stats["peak_bytes_in_use"]
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def matmul_ceiling() -> float:
+    """The best rate of a float32 matrix product here, FLOP/s: XLA's and PyTorch's, any size."""
+    import jax
+    import jax.numpy as jnp
+    import torch
+
+    best = 0.0
+    for n in (512, 1024, 2048) if jax.default_backend() == "cpu" else (4096, 8192):
+        x = jnp.ones((n, n), jnp.float32)
+        product = jax.jit(lambda x: jnp.matmul(x, x, precision="highest"))
+        product(x).block_until_ready()
+        y = torch.ones(n, n, device="cuda" if torch.cuda.is_available() else "cpu")
+        for _ in range(12):
+            began = time.perf_counter()
+            product(x).block_until_ready()
+            middle = time.perf_counter()
+            float((y @ y)[0, 0])
+            end = time.perf_counter()
+            best = max(best, 2 * n**3 / (middle - began), 2 * n**3 / (end - middle))
+    return best
+
+
+IMPLEMENTATIONS: dict[str, Callable[..., Run]] = {
+    "Listing 1 (PyTorch)": listing1,
+    "torch.func.jacrev + svdvals": torch_func,
+    "jax.jacrev + SVD": lambda folder: ours(folder, "svd"),
+    "jepa_jax": lambda folder: ours(folder, "auto"),
+}
+SWEEPS = {"torch.func.vjp": torch_rows, "jepa_jax": our_rows}
+
+
+def in_a_process(folder: Path, task: str, **settings):
+    """One of IMPLEMENTATIONS or SWEEPS in a process of its own; what it returned, as JSON."""
+    argument = json.dumps([str(folder), task, settings])
+    command = [sys.executable, __file__, "--task", argument]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"{task} {settings} failed:\n{result.stderr[-2000:]}")
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def run_task(argument: str) -> None:
+    """The other side of `in_a_process`."""
+    folder, task, settings = json.loads(argument)
+    if task.startswith("sweep "):
+        print(json.dumps(SWEEPS[task.removeprefix("sweep ")](Path(folder), **settings)))
+    else:
+        print(json.dumps(dataclasses.asdict(IMPLEMENTATIONS[task](Path(folder), **settings))))
+
+
+def sweep(folder: Path) -> dict[str, dict[str, float]]:
+    """Milliseconds a VJP by chunk and batch, for PyTorch and for us."""
+    found: dict[str, dict[str, float]] = {}
+    for name, batches in (("torch.func.vjp", (1,)), ("jepa_jax", BATCHES)):
+        found[name] = {}
+        for batch in batches:
+            for chunk in CHUNKS:
+                seconds = in_a_process(folder, f"sweep {name}", chunk=chunk, batch=batch)
+                found[name][f"chunk {chunk}, batch {batch}"] = round(1e3 * seconds, 2)
+                print(f"  {name}, chunk {chunk}, batch {batch}: {1e3 * seconds:.1f} ms a VJP")
+    return found
+
+
+def compare(folder: Path, repeats: int) -> dict:
+    """Every implementation in turn, `repeats` times, after the sweeps."""
+    from jepa_jax import Exact, Scorer, load_encoder
+    from jepa_jax.encoders.catalogue import vjp_flops
+
+    encoder = load_encoder(folder)
+    side = encoder.image_size
+    plan = Scorer(encoder, Exact()).plan(side, side)
+    flops = encoder.embedding_size * vjp_flops(encoder.config, encoder.rule, side, side)
+    rows_bytes = encoder.embedding_size * side * side * 3 * 4
+
+    sweeps = sweep(folder)
+    by_chunk = {c: sweeps["torch.func.vjp"][f"chunk {c}, batch 1"] for c in CHUNKS}
+    best_torch = min(by_chunk, key=lambda c: by_chunk[c])
+    settings = {"torch.func.jacrev + svdvals": {"chunk": best_torch}}
+    runs: dict[str, list[Run]] = {name: [] for name in IMPLEMENTATIONS}
+    ceilings = [matmul_ceiling()]
+    for _ in range(repeats):
+        for name in IMPLEMENTATIONS:
+            runs[name].append(Run(**in_a_process(folder, name, **settings.get(name, {}))))
+            print(f"  {name}: {runs[name][-1].seconds:.3f} s", flush=True)
+        ceilings.append(matmul_ceiling())
+    ceiling = statistics.median(ceilings)
+    medians = {name: statistics.median(r.seconds for r in rs) for name, rs in runs.items()}
+    pairs = {
+        name: [a.seconds / b.seconds for a, b in zip(runs["Listing 1 (PyTorch)"], rs, strict=True)]
+        for name, rs in runs.items()
+    }
+    table = {
+        name: {
+            "seconds_an_image": round(medians[name], 4),
+            "all_seconds": [round(r.seconds, 3) for r in rs],
+            "times_faster_than_listing_1": round(statistics.median(pairs[name]), 3),
+            "times_faster_range": [round(min(pairs[name]), 3), round(max(pairs[name]), 3)],
+            "fraction_of_matmul_ceiling": round(flops / medians[name] / ceiling, 3),
+            "peak_memory_over_rows": round(min(r.peak_bytes for r in rs) / rows_bytes, 3),
+            "warm_up_seconds": round(statistics.median(r.warm_up_seconds for r in rs), 1),
+            "score": rs[0].score,
+        }
+        for name, rs in runs.items()
+    }
+    return {
+        "K": encoder.embedding_size,
+        "D": side * side * 3,
+        "gflop_an_image": round(flops / 1e9, 1),
+        "rows_megabytes": round(rows_bytes / 1e6, 1),
+        "matmul_ceiling_gflops": [round(c / 1e9, 1) for c in ceilings],
+        "our_plan": dataclasses.asdict(plan),
+        "torch_func_chunk": best_torch,
+        "implementations": table,
+        "sweep_milliseconds_a_vjp": sweeps,
+    }
+
+
+def machine() -> dict:
+    """The machine and the libraries, without names."""
+    import jax
+    import torch
+
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    device = jax.devices()[0]
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def main() -> None:
+    """The command line of this script; see its docstring."""
+    parser = argparse.ArgumentParser(description="Compare exact scores.")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="the smaller shape alone")
+    parser.add_argument("--task", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.task:
+        run_task(args.task)
+        return
+    result = {"machine": machine(), "shapes": {}}
+    for name in reversed(SHAPES) if not args.quick else [list(SHAPES)[-1]]:
+        print(name, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            make_checkpoint(Path(folder), SHAPES[name])
+            result["shapes"][name] = compare(Path(folder), args.repeats)
+        if args.out:
+            args.out.write_text(json.dumps(result, indent=2) + "\n")
+    for name, found in result["shapes"].items():
+        print(f"\n{name}: K = {found['K']}, D = {found['D']}")
+        print(f"{'':30} {'s/image':>9} {'faster':>8} {'ceiling':>8} {'memory':>8}")
+        for label, row in found["implementations"].items():
+            print(
+                f"{label:30} {row['seconds_an_image']:9.3f} "
+                f"{row['times_faster_than_listing_1']:7.2f}x "
+                f"{row['fraction_of_matmul_ceiling']:8.1%} {row['peak_memory_over_rows']:7.2f}x"
+            )
+
+
+if __name__ == "__main__":
+    main()

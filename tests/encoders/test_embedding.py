@@ -1,0 +1,93 @@
+"""Embedding rules and their closed-form null directions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jepa_jax.encoders import embedding as embeddings
+from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.encoder import abstract_model, fill
+from jepa_jax.encoders.vit import ViTConfig
+
+CONFIG = ViTConfig(
+    image_size=16,
+    patch_size=8,
+    width=24,
+    depth=2,
+    heads=3,
+    mlp_width=48,
+    layer_norm_eps=1e-9,
+    registers=2,
+    projection=10,
+)
+
+
+def random_model(config, seed=0):
+    rng = np.random.default_rng(seed)
+    state = nnx.to_flat_state(nnx.state(abstract_model(config)))
+    arrays = {
+        ".".join(map(str, path)): 0.3 * rng.standard_normal(leaf.shape)
+        + (path[-1] in ("scale", "bias"))
+        for path, leaf in state
+    }
+    return fill(config, arrays, jnp.float64)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("rule", "count"),
+    [
+        ("cls", 2),
+        ("mean", 1),
+        ("projected", 0),
+        ("cls@1", 0),
+        ("mean@2", 0),
+        ("cls+normalized", 2),
+        ("mean+normalized", 1),
+        ("projected+normalized", 1),
+        ("cls@2+normalized", 1),
+    ],
+)
+def test_null_directions_are_null_and_all_there_are(rule, count):
+    model, rule = random_model(CONFIG), EmbeddingRule.parse(rule)
+    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
+    embed = lambda x: embeddings.embed(model, rule, x)
+    jacobian = np.asarray(jax.jacrev(embed)(image)).reshape(-1, image.size)
+    null = np.asarray(embeddings.null_basis(model, rule, embed(image)))
+    assert null.shape == (rule.size(CONFIG), count)
+    np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
+    sigma = np.linalg.svd(jacobian, compute_uv=False)
+    # Null to the LayerNorm's epsilon of 1e-9; and nothing else is.
+    assert np.abs(null.T @ jacobian).max(initial=0) < 1e-7 * sigma[0]
+    assert (sigma < 1e-7 * sigma[0]).sum() == count
+
+
+@pytest.mark.parametrize("text", ["cls", "mean", "projected", "cls@3", "mean@3+normalized"])
+def test_a_rule_reads_back_as_it_is_written(text):
+    assert str(EmbeddingRule.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "CLS", "cls@", "projected@3", "cls + normalized", "cls@-1"])
+def test_an_unknown_rule_lists_the_forms(text):
+    with pytest.raises(ValueError, match="must be one of 'cls', 'mean', 'projected'"):
+        EmbeddingRule.parse(text)
+
+
+def test_a_rule_needs_what_it_names():
+    import dataclasses
+
+    headless = dataclasses.replace(CONFIG, cls_token=False, projection=None)
+    for text in ("cls", "projected"):
+        with pytest.raises(ValueError, match="this encoder has none"):
+            EmbeddingRule.parse(text).check(headless)
+
+
+def test_the_mean_leaves_cls_and_registers_out():
+    model = random_model(CONFIG)
+    image = jnp.ones((16, 16, 3), jnp.float32)
+    tokens = model.norm(model.features(image))
+    assert tokens.shape[0] == 1 + 2 + 4
+    found = embeddings.embed(model, EmbeddingRule("mean"), image)
+    np.testing.assert_allclose(found, tokens[3:].mean(0), rtol=1e-6)

@@ -1,0 +1,105 @@
+"""The command line as a user meets it."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from jepa_jax.cli import app
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "deep" / "er").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(["a.png", "deep/b.jpg", "deep/er/c.webp", "d.bmp"]):
+        Image.fromarray(rng.integers(0, 256, (30 + i, 28, 3), np.uint8)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_score_then_show(photos, tmp_path):
+    out = tmp_path / "scores"
+    result = invoke("score", photos, "--encoder", "embedded", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "on cpu" in result.stderr
+    assert "precision highest" in result.stderr
+    assert "4 ok, 1 unreadable" in result.stderr
+    rows = pq.read_table(out).to_pylist()
+    assert [r["id"] for r in rows] == sorted(r["id"] for r in rows)
+    assert {r["id"] for r in rows} == {
+        "a.png",
+        "broken.jpg",
+        "d.bmp",
+        "deep/b.jpg",
+        "deep/er/c.webp",
+    }
+    shown = invoke("show", out)
+    assert shown.exit_code == 0
+    assert "5 rows of" in shown.stdout
+    assert "4 ok, 1 unreadable" in shown.stdout
+    assert "broken.jpg: unreadable" in shown.stdout
+    lowest = min((r for r in rows if r["jepa_score"]), key=lambda r: r["jepa_score"])
+    after = shown.stdout.split("lowest")[1].splitlines()[1]
+    assert after.split() == [f"{lowest['jepa_score']:.2f}", lowest["id"]]
+
+    again = invoke("score", photos, "--encoder", "embedded", "--out", out)
+    assert again.exit_code == 0
+    assert "nothing left to do" in again.stderr
+    assert "5 rows were there" in again.stderr
+    changed = invoke("score", photos, "--encoder", "embedded", "--out", out, "--seed", 4)
+    assert changed.exit_code == 2
+    assert "seed: 0 before, 4 now" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "--encoder", "embedded"], "no file or folder 'nowhere'"),
+        (["{photos}", "--encoder", "dinov9"], "neither a folder, nor 'embedded'"),
+        (["{photos}", "--encoder", "embedded", "--precision", "tf32"], "not available on cpu"),
+        (["{photos}", "--encoder", "embedded", "--image-size", "30"], "patch size 7"),
+        (
+            ["{photos}", "--encoder", "embedded", "--embedding", "mode"],
+            "`embedding` must be one of",
+        ),
+        (["{photos}", "--encoder", "embedded", "--store", "pixels"], "`store` must be of"),
+        (["{photos}", "--encoder", "embedded", "--method", "guess"], "guess"),
+        (["{photos}", "--encoder", "embedded", "--views", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_mistakes_are_one_message_and_status_2(photos, tmp_path, arguments, message):
+    arguments = [a.format(photos=photos) for a in arguments]
+    result = invoke("score", *arguments, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_one_readable_image_is_a_failure(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.png").write_bytes(b"")
+    result = invoke("score", tmp_path / "in", "--encoder", "embedded", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "1 unreadable" in result.stderr
+
+
+def test_show_what_is_no_folder_of_scores(tmp_path):
+    result = invoke("show", tmp_path)
+    assert result.exit_code == 2
+    assert "not a folder of scores" in result.stderr
+
+
+def test_encoders_lists_what_can_be_loaded():
+    result = invoke("encoders")
+    assert result.exit_code == 0
+    line = next(row for row in result.stdout.splitlines() if "facebook/dinov2-small" in row)
+    assert line.split()[:6] == ["facebook/dinov2-small", "DINOv2", "cls", "384", "14", "224"]
