@@ -196,6 +196,9 @@ class _plain_errors:
         return None
 
     def __exit__(self, kind, error, traceback) -> None:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _messages.print("error: out of device memory: try a smaller --batch-size", style="red")
+            raise typer.Exit(2) from error
         if isinstance(error, (ValueError, OSError)):
             _messages.print(f"error: {error}", style="red", markup=False)
             raise typer.Exit(2) from error

@@ -54,16 +54,12 @@ def _cotangent(g: Array, q, k, v, weights, out) -> tuple[Array, Array, Array]:
 
 
 def _many_cotangents(g: Array, q, k, v, weights, out) -> tuple[Array, Array, Array]:
-    """`_cotangent` of g (H, Q, C, D): C cotangents of one input.
-
-    With C between queries and keys, each of the four products has its contracted axis first or
-    last, and no (H, Q, C, T) array is ever transposed.
-    """
-    scores = jnp.einsum("hqcd,hkd->hqck", g, v) - (g * out[:, :, None]).sum(-1, keepdims=True)
-    logits = weights[:, :, None] * scores
-    dq = jnp.einsum("hqck,hkd->hqcd", logits, k)
-    dk = jnp.einsum("hqck,hqd->hckd", logits, q)
-    dv = jnp.einsum("hqk,hqcd->hkcd", weights, g)
+    """`_cotangent` of g (H, C, Q, D): C cotangents of one input, beside the heads throughout."""
+    pulled = jnp.einsum("hcqd,hkd->hcqk", g, v) - (g * out[:, None]).sum(-1, keepdims=True)
+    logits = weights[:, None] * pulled
+    dq = jnp.einsum("hcqk,hkd->hcqd", logits, k)
+    dk = jnp.einsum("hcqk,hqd->hckd", logits, q)
+    dv = jnp.einsum("hqk,hcqd->hckd", weights, g)
     return dq, dk, dv
 
 
@@ -71,7 +67,7 @@ def _batched_cotangent(args, dims):
     g, *residuals = args
     if any(d is not None for d in dims[1:]):
         return jax.vmap(_cotangent, in_axes=tuple(dims))(*args), (0, 0, 0)
-    return _many_cotangents(jnp.moveaxis(g, dims[0], 2), *residuals), (2, 1, 2)
+    return _many_cotangents(jnp.moveaxis(g, dims[0], 1), *residuals), (1, 1, 1)
 
 
 def _batched_tangent(args, dims):

@@ -5,8 +5,8 @@ import functools
 
 import jax
 
-# Elements (cotangents x tokens x width x images) of one activation that fill an accelerator; not yet
-# measured on one.
+# Elements (cotangents x tokens x width x images) of one activation that fill an accelerator: an
+# estimate, not yet measured on one.
 _ELEMENTS_ACCELERATOR = 2**24
 # The same on a CPU: what is worth a dispatch, and what may not be passed by more than a few
 # cotangents, so that a chunk's values stay within half of the Jacobian's rows and near the cache

@@ -32,7 +32,7 @@ class Scores(NamedTuple):
     singular_values: Float[np.ndarray, "n r"] | None = None
 
 
-def _map_columns(
+def map_columns(
     function: Callable[[Sequence[np.ndarray]], np.ndarray], parts: Sequence[Scores]
 ) -> Scores:
     """`function` of every column of `parts`, given as a sequence; None stays None."""
@@ -118,12 +118,12 @@ class Scorer:
         batch = self.plan(*images.shape[1:3]).batch
         if not len(images):  # One blank image gives the empty result its shapes and types.
             blank = self.score(np.zeros((1, *images.shape[1:]), images.dtype))
-            return _map_columns(lambda columns: columns[0][:0], [blank])
+            return map_columns(lambda columns: columns[0][:0], [blank])
         parts = [
             self.collect(self.dispatch(images[i : i + batch], names[i : i + batch]))
             for i in range(0, len(images), batch)
         ]
-        return _map_columns(np.concatenate, parts)
+        return map_columns(np.concatenate, parts)
 
     def dispatch(
         self, images: Float[np.ndarray, "b h w c"], names: Sequence[str | bytes]

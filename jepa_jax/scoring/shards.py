@@ -65,6 +65,14 @@ def read_ids(path: Path) -> list[str]:
         raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
 
 
+def count_rows(path: Path) -> int:
+    """The number of a shard's rows, from its footer alone."""
+    try:
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+
+
 def write_rows(path: Path, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
     """Writes a whole shard, or nothing: readers never see half a file, even after a power cut."""
     table = pa.Table.from_pylist(rows, columns)

@@ -90,8 +90,8 @@ import sys, time
 sys.path[:0] = {path!r}
 from streams import records
 from jepa_jax import Exact, Scorer, load_encoder
-from jepa_jax.scoring import run
-run.FLUSH_SECONDS = 0.2
+from jepa_jax.scoring import resume
+resume.FLUSH_SECONDS = 0.2
 scorer = Scorer(load_encoder("embedded"), Exact(), batch_size=3)
 slow = lambda row: (print(row["id"], flush=True), time.sleep(0.1))
 scorer.run(records(60, broken=(7,)), {out!r}, shard_size=16, on_row=slow)
@@ -206,6 +206,21 @@ def test_what_is_read_ahead_is_bounded(scorer, tmp_path):
     scorer.run(records(200, log=log), tmp_path / "out", workers=2, on_row=on_row)
     # Six in the queue of two threads, and two batches of three.
     assert 0 < most <= 12
+
+
+def test_broken_images_do_not_pile_up_behind_a_batch(encoder, tmp_path):
+    # One good image waits for a batch of eight that never fills: the rows go on all the same.
+    scorer, done, log, most = Scorer(encoder, Exact(), batch_size=8), 0, [], 0
+
+    def on_row(row):
+        nonlocal done, most
+        done += 1
+        most = max(most, len(log) - done)
+
+    stream = records(700, log=log, broken=tuple(range(1, 700)))
+    summary = scorer.run(stream, tmp_path / "out", workers=2, on_row=on_row)
+    assert summary.counts == {"ok": 1, "unreadable": 699}
+    assert most < 300
 
 
 def test_a_second_writer_is_refused(scorer, tmp_path):
