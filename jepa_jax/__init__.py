@@ -7,6 +7,10 @@ Importing this package needs JAX, Flax, NumPy, safetensors and Pillow; reading d
 tables and the command line import what they need when used.
 """
 
+from jepa_jax.xla import keep_reductions_right
+
+keep_reductions_right()  # Before anything below can compile.
+
 from jepa_jax.encoders import Encoder, load_encoder
 from jepa_jax.estimators import Estimate, Exact
 from jepa_jax.jacobian import Jacobian, jacobian
