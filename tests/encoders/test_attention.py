@@ -89,13 +89,8 @@ def test_no_array_of_cotangents_by_tokens_squared_is_transposed():
     def pulled(q, cotangents):
         return jax.vmap(jax.vjp(attention, q, k, v)[1])(cotangents)
 
-    jaxpr = jax.make_jaxpr(pulled)(q, jnp.ones((count, heads, tokens, depth), jnp.float32))
     lowered = jax.jit(pulled).lower(q, jnp.ones((count, heads, tokens, depth), jnp.float32))
-    large = [
-        line
-        for line in lowered.as_text().splitlines()
-        if "stablehlo.transpose" in line
-        and line.count(f"x{tokens}x") + line.count(f"{tokens}xf") > 2
-        and f"{count}x" in line
-    ]
-    assert not large, (large, jaxpr)
+    transposes = [t for t in lowered.as_text().splitlines() if "stablehlo.transpose" in t]
+    assert transposes  # Of the arrays of (tokens, depth), there are some.
+    large = [t for t in transposes if f"x{tokens}x{tokens}x" in t and f"{count}x" in t]
+    assert not large, large
