@@ -1,11 +1,11 @@
 """Memory of one exact score beyond the parameters, as XLA plans it, by encoder.
 
-    python benchmarks/memory.py [--out benchmarks/results/memory-cpu.json]
+    python benchmarks/memory.py [--out FILE.json]
 
 Compiles the score of one image by the default plan, without weights, and prints the peak of XLA's
-temporary buffers over the K x D float32 rows. Result to expect on a CPU: at most 1.5 up to
-ViT-B at 224 px; 1.7 for ViT-L and 1.9 for ViT-H, whose many blocks leave more of the forward pass
-for the VJPs. About four minutes on two cores.
+temporary buffers over the K x D float32 rows. No result is committed yet; before the flag of
+jepa_jax/xla.py, on a CPU: 1.15 to 1.51 up to ViT-B, 1.7 for ViT-L and 1.9 for ViT-H, whose many
+blocks leave more of the forward pass for the VJPs.
 """
 
 import argparse

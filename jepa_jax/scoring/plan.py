@@ -10,7 +10,7 @@ import jax
 _ELEMENTS_ACCELERATOR = 2**24
 # The same on a CPU: what is worth a dispatch, and what may not be passed by more than a few
 # cotangents, so that a chunk's values stay within half of the Jacobian's rows and near the cache
-# (benchmarks/results/exact-cpu.json).
+# (benchmarks/exact.py, benchmarks/memory.py).
 _ELEMENTS_CPU = 2**17
 _ELEMENTS_CPU_MOST = 2**19
 _COTANGENTS_CPU = 4
