@@ -170,7 +170,11 @@ def our_rows(folder: Path, chunk: int, batch: int) -> float:
     cotangents = jnp.eye(encoder.embedding_size)[:SWEEP_ROWS]
 
     def of_one(state, image):
-        operator = jacobian(lambda x: encoder.embed(state, x), image, chunk=chunk)
+        operator = jacobian(
+            lambda u: encoder.embed_coordinates(state, u),
+            encoder.coordinates(state, image),
+            chunk=chunk,
+        )
         return operator.rows(cotangents)
 
     with jax.default_matmul_precision("highest"):

@@ -46,8 +46,8 @@ def memory_of(name: str, size: int) -> dict:
     def score(state, image):
         model = nnx.merge(graph, state)
         operator = jacobian(
-            lambda x: embeddings.embed(model, rule, x),
-            image,
+            lambda u: embeddings.embed(model, rule, model.tokens_at(u)),
+            model.coordinates(image),
             chunk=plan.chunk,
             null_basis=lambda z: embeddings.null_basis(model, rule, z),
         )

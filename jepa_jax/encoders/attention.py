@@ -3,7 +3,8 @@
 Written plainly, the pullback of attention under `vmap` over cotangents makes XLA transpose and copy
 arrays of (cotangents, heads, tokens, tokens), which costs as much as the products themselves. Here
 the derivative is a linear primitive of its own in each mode, with a batching rule that places the
-cotangents where every product is a plain matrix product. Both modes, `vmap`, `jit`, and higher
+cotangents where every product is a plain matrix product, and the weights are computed again rather
+than kept: they would be most of what a Jacobian's rows keep of the forward pass. Both modes, `vmap`, `jit`, and higher
 derivatives work as for any function.
 """
 
@@ -26,40 +27,48 @@ def attention(q: Heads, k: Heads, v: Heads) -> Heads:
 @attention.defjvp
 def _attention_jvp(primals, tangents):
     q, k, v = primals
-    weights = _weights(q, k)
-    out = weights @ v
     # A symbolic zero would need a case of its own in every rule; tangents here are never sparse.
     tangents = (jnp.broadcast_to(t, x.shape) for t, x in zip(tangents, primals, strict=True))
-    return out, _tangent_p.bind(*tangents, q, k, v, weights, out)
+    return _weights(q, k) @ v, _tangent_p.bind(*tangents, q, k, v)
 
 
 def _weights(q: Heads, k: Heads) -> Float[Array, "h q k"]:
     return jax.nn.softmax(q @ k.mT, axis=-1)
 
 
-def _tangent(dq: Array, dk: Array, dv: Array, q, k, v, weights, out) -> Array:
+def _tangent(dq: Array, dk: Array, dv: Array, q, k, v) -> Array:
     """The change of the output with those of q, k and v.
 
-    With W = P (dq k^T + q dk^T) elementwise: W v - rowsum(W) out + P dv. The row sums go with the
-    output, so that the transpose needs no reduction over (tokens, tokens).
+    With W = P (dq k^T + q dk^T) elementwise: W v - rowsum(W) P v + P dv. The row sums go with the
+    output P v, so that the transpose needs no reduction over (tokens, tokens).
     """
+    weights = _weights(q, k)
     change = weights * (dq @ k.mT + q @ dk.mT)
-    return change @ v - change.sum(-1, keepdims=True) * out + weights @ dv
+    return change @ v - change.sum(-1, keepdims=True) * (weights @ v) + weights @ dv
 
 
-def _cotangent(g: Array, q, k, v, weights, out) -> tuple[Array, Array, Array]:
-    """The transpose of `_tangent` in (dq, dk, dv): dS = P (g v^T - rowsum(g out))."""
-    logits = weights * (g @ v.mT - (g * out).sum(-1, keepdims=True))
+def _cotangent(g: Array, q, k, v) -> tuple[Array, Array, Array]:
+    """The transpose of `_tangent` in (dq, dk, dv): dS = P (g v^T - rowsum(g P v))."""
+    weights = _weights(q, k)
+    logits = weights * (g @ v.mT - (g * (weights @ v)).sum(-1, keepdims=True))
     return logits @ k, logits.mT @ q, weights.mT @ g
 
 
-def _many_cotangents(g: Array, q, k, v, weights, out) -> tuple[Array, Array, Array]:
-    """`_cotangent` of g (H, C, Q, D): C cotangents of one input, beside the heads throughout."""
-    pulled = jnp.einsum("hcqd,hkd->hcqk", g, v) - (g * out[:, None]).sum(-1, keepdims=True)
-    logits = weights[:, None] * pulled
-    dq = jnp.einsum("hcqk,hkd->hcqd", logits, k)
-    dk = jnp.einsum("hcqk,hqd->hckd", logits, q)
-    dv = jnp.einsum("hqk,hcqd->hckd", weights, g)
+def _many_cotangents(g: Array, q, k, v) -> tuple[Array, Array, Array]:
+    """`_cotangent` of g (H, Q, C, D): C cotangents of one input, inside the tokens throughout.
+
+    There every product is one plain matrix product a head, with nothing of (tokens, tokens) to
+    transpose but the weights, once for all cotangents.
+    """
+    # XLA schedules what does not wait for a cotangent first: the weights of all blocks would be in
+    # memory at once, half of what a Jacobian's rows keep of the forward pass. So they wait.
+    weights = _weights(q + 0 * g[:, :, 0], k)
+    pulled = jnp.einsum("hqcd,hkd->hqck", g, v)
+    pulled -= (g * (weights @ v)[:, :, None]).sum(-1, keepdims=True)
+    logits = weights[:, :, None] * pulled
+    dq = jnp.einsum("hqck,hkd->hqcd", logits, k)
+    dk = jnp.einsum("hqd,hqck->hdck", q, logits).transpose(0, 3, 2, 1)
+    dv = jnp.einsum("hqk,hqcd->hkcd", weights, g)
     return dq, dk, dv
 
 
@@ -67,7 +76,7 @@ def _batched_cotangent(args, dims):
     g, *residuals = args
     if any(d is not None for d in dims[1:]):
         return jax.vmap(_cotangent, in_axes=tuple(dims))(*args), (0, 0, 0)
-    return _many_cotangents(jnp.moveaxis(g, dims[0], 1), *residuals), (1, 1, 1)
+    return _many_cotangents(jnp.moveaxis(g, dims[0], 2), *residuals), (2, 2, 2)
 
 
 def _batched_tangent(args, dims):

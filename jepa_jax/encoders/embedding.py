@@ -69,9 +69,9 @@ class EmbeddingRule:
         return config.projection if self.projected and config.projection else config.width
 
 
-def embed(vit: ViT, rule: EmbeddingRule, image: Float[Array, "h w c"]) -> Float[Array, " k"]:
-    """The embedding of one image by `rule`."""
-    tokens = vit.features(image, cls_only=rule.pool == "cls", depth=rule.layer)
+def embed(vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"]) -> Float[Array, " k"]:
+    """The embedding by `rule` of the image whose tokens enter the first block."""
+    tokens = vit.features(tokens, cls_only=rule.pool == "cls", depth=rule.layer)
     if rule.layer is None:
         tokens = vit.norm(tokens)
     z = tokens[0] if rule.pool == "cls" else tokens[vit.config.prefix :].mean(0)

@@ -68,7 +68,33 @@ class Encoder:
         >>> z.shape == (2, encoder.embedding_size)
         True
         """
-        return embeddings.embed(nnx.merge(self._graph, state), self.rule, image)
+        vit = nnx.merge(self._graph, state)
+        return embeddings.embed(vit, self.rule, vit.tokens(image))
+
+    def coordinates(self, state: nnx.State, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
+        """The image in orthonormal coordinates of all that the encoder sees of it.
+
+        Its patches (rows, columns, n), n the smaller of a patch's pixels and the encoder's width.
+        `embed_coordinates` of these is `embed` of the image, to rounding, and its Jacobian has the
+        same singular values and at most as many columns D: the input to differentiate in.
+
+        >>> import jax, numpy as np
+        >>> from jepa_jax import load_encoder
+        >>> encoder = load_encoder("embedded")
+        >>> image = np.ones((encoder.image_size, encoder.image_size, 3), np.float32)
+        >>> u = encoder.coordinates(encoder.state, image)
+        >>> z = jax.jit(encoder.embed_coordinates)(encoder.state, u)
+        >>> bool(abs(z - jax.jit(encoder.embed)(encoder.state, image)).max() < 1e-5)
+        True
+        """
+        return nnx.merge(self._graph, state).coordinates(image)
+
+    def embed_coordinates(
+        self, state: nnx.State, coordinates: Float[Array, "r c n"]
+    ) -> Float[Array, " k"]:
+        """The embedding of the image that has these `coordinates`."""
+        vit = nnx.merge(self._graph, state)
+        return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates))
 
     def hidden_states(self, state: nnx.State, image: Float[Array, "h w c"]) -> list[Array]:
         """The tokens (T, D) entering the first block and leaving each, before the final norm."""

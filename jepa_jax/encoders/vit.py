@@ -6,6 +6,7 @@ them.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -84,11 +85,28 @@ class LayerNorm(nnx.Module):
         self.eps = eps
 
     def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        centred = x - x.mean(-1, keepdims=True)
-        # The two-pass variance: E[x^2] - E[x]^2 cancels on tokens with a large mean.
-        variance = jnp.square(centred).mean(-1, keepdims=True)
-        normalised = centred * jax.lax.rsqrt(variance + self.eps)
-        return normalised * self.scale[...] + self.bias[...]
+        return standardize(x, self.eps) * self.scale[...] + self.bias[...]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def standardize(x: Float[Array, "*n d"], eps: float) -> Float[Array, "*n d"]:
+    """(x - mean) / sqrt(var + eps) over the last axis."""
+    return _standardize(x, eps)[0]
+
+
+def _standardize(x: Array, eps: float) -> tuple[Array, Array]:
+    centred = x - x.mean(-1, keepdims=True)
+    # The two-pass variance: E[x^2] - E[x]^2 cancels on tokens with a large mean.
+    inverse = jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + eps)
+    return centred * inverse, inverse
+
+
+@standardize.defjvp
+def _standardize_jvp(eps, primals, tangents):
+    # Written out, so that only the result and one number a token are kept for the VJPs.
+    y, inverse = _standardize(primals[0], eps)
+    change = tangents[0] - tangents[0].mean(-1, keepdims=True)
+    return y, inverse * (change - y * (y * change).mean(-1, keepdims=True))
 
 
 class Linear(nnx.Module):
@@ -129,9 +147,7 @@ class Attention(nnx.Module):
                 q, k, v = q + bq, k + bk, v + bv
         q = q * (width // self.heads) ** -0.5
         q, k, v = (t.reshape(t.shape[0], self.heads, -1).transpose(1, 0, 2) for t in (q, k, v))
-        # The weights (heads, tokens, tokens) of every block would be half of what a Jacobian's
-        # rows keep of the forward pass. Computed again for each chunk of rows, they cost little.
-        mixed = jax.checkpoint(attention)(q, k, v)
+        mixed = attention(q, k, v)
         return self.out(mixed.transpose(1, 0, 2).reshape(-1, width))
 
 
@@ -198,6 +214,40 @@ class ViT(nnx.Module):
 
     def tokens(self, image: Float[Array, "h w c"]) -> Float[Array, "t d"]:
         """The tokens entering the first block: CLS, registers, patches."""
+        return self._with_prefix(self.patch(self._patches(image)))
+
+    def coordinates(self, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
+        """The image in orthonormal coordinates of what the patch projection sees of it.
+
+        Patches on their grid, and where a patch has more pixels than the encoder has channels, its
+        coordinates in an orthonormal basis of the projection's row space. Nothing else of an image
+        reaches the tokens: a Jacobian with respect to the coordinates has the singular values of
+        the one with respect to the pixels, and fewer columns.
+        """
+        patches = self._patches(image)
+        factors = self._patch_factors()
+        return patches if factors is None else patches @ factors[0]
+
+    def tokens_at(self, coordinates: Float[Array, "r c n"]) -> Float[Array, "t d"]:
+        """`tokens` of the image that has these `coordinates`."""
+        factors = self._patch_factors()
+        if factors is None:
+            return self._with_prefix(self.patch(coordinates))
+        x = coordinates @ factors[1]
+        bias = self.patch.bias
+        return self._with_prefix(x if bias is None else x + bias[...])
+
+    def _patch_factors(self) -> tuple[Array, Array] | None:
+        """Q and R of the patch projection, Q with orthonormal columns; None where Q is square."""
+        kernel = self.patch.kernel[...]
+        if kernel.shape[0] <= kernel.shape[1]:
+            return None
+        short = jnp.finfo(kernel.dtype).bits < 32  # Types that QR is not made for.
+        q, r = jnp.linalg.qr(kernel.astype(jnp.float32) if short else kernel)
+        return q.astype(kernel.dtype), r.astype(kernel.dtype)
+
+    def _patches(self, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
+        """Patches on their grid, the pixels of each in row-major order."""
         config = self.config
         if image.ndim != 3 or image.shape[-1] != config.channels:
             raise ValueError(
@@ -206,8 +256,14 @@ class ViT(nnx.Module):
         rows, columns = config.grid(*image.shape[:2])
         p = config.patch_size
         patches = image.reshape(rows, p, columns, p, config.channels).transpose(0, 2, 1, 3, 4)
-        x = self.patch(patches.reshape(rows * columns, -1))
+        return patches.reshape(rows, columns, -1)
+
+    def _with_prefix(self, projected: Float[Array, "r c d"]) -> Float[Array, "t d"]:
+        """All tokens from the projected patches."""
+        config = self.config
+        rows, columns, _ = projected.shape
         positions = self.positions[...]
+        x = projected.reshape(rows * columns, -1)
         x = x + self._patch_positions(positions[int(config.cls_token) :], rows, columns)
         prefix = []
         if self.cls is not None:
@@ -241,14 +297,14 @@ class ViT(nnx.Module):
         return states
 
     def features(
-        self, image: Float[Array, "h w c"], *, cls_only: bool = False, depth: int | None = None
+        self, tokens: Float[Array, "t d"], *, cls_only: bool = False, depth: int | None = None
     ) -> Float[Array, "t d"]:
-        """The tokens leaving block `depth` (default: the last), before the final norm.
+        """`tokens` as they leave block `depth` (default: the last), before the final norm.
 
         With `cls_only`, the CLS token alone, shape (1, d), and the last block evaluated is
         evaluated for it alone: all but its keys and values then vanishes from every VJP.
         """
-        x = self.tokens(image)
+        x = tokens
         blocks = list(self.blocks)[:depth]
         for i, block in enumerate(blocks):
             x = block(x, 1 if cls_only and i == len(blocks) - 1 else None)

@@ -12,8 +12,8 @@ _ELEMENTS_ACCELERATOR = 2**24
 # cotangents, so that a chunk's values stay within half of the Jacobian's rows and near the cache
 # (benchmarks/exact.py, benchmarks/memory.py).
 _ELEMENTS_CPU = 2**17
-_ELEMENTS_CPU_MOST = 2**19
-_COTANGENTS_CPU = 4
+_ELEMENTS_CPU_MOST = 720_000
+_COTANGENTS_CPU = 8
 # The most a batch's Jacobians may take: of an accelerator's memory, and of a computer's.
 _MEMORY_SHARE = 0.25
 _MEMORY_CPU = 2 * 2**30

@@ -159,8 +159,8 @@ class Scorer:
     ) -> tuple[Estimate, Float[Array, "b k"]]:
         def one(image: Float[Array, "h w c"], key: PRNGKeyArray):
             operator = jacobian(
-                lambda x: self.encoder.embed(state, x),
-                image,
+                lambda u: self.encoder.embed_coordinates(state, u),
+                self.encoder.coordinates(state, image),
                 chunk=chunk,
                 null_basis=lambda z: self.encoder.null_basis(state, z),
             )

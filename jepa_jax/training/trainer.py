@@ -89,7 +89,7 @@ def losses(
     seen = jax.vmap(views, (None, 0, None))(images, view_keys, settings.augmentation)
     flat = (seen.reshape(-1, *seen.shape[2:]) - settings.mean) / settings.std
     model = nnx.merge(graph, state)
-    z = jax.vmap(lambda image: embeddings.embed(model, settings.rule, image))(flat)
+    z = jax.vmap(lambda image: embeddings.embed(model, settings.rule, model.tokens(image)))(flat)
     z = z.reshape(settings.views, -1, z.shape[-1])
     near = invariance(z)
     normal = jax.vmap(lambda view: sigreg(view, slice_key, slices=settings.slices))(z).mean()

@@ -53,7 +53,7 @@ def random_model(config, seed=0):
 def test_null_directions_are_null_and_all_there_are(rule, count):
     model, rule = random_model(CONFIG), EmbeddingRule.parse(rule)
     image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
-    embed = lambda x: embeddings.embed(model, rule, x)
+    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
     jacobian = np.asarray(jax.jacrev(embed)(image)).reshape(-1, image.size)
     null = np.asarray(embeddings.null_basis(model, rule, embed(image)))
     assert null.shape == (rule.size(CONFIG), count)
@@ -87,7 +87,7 @@ def test_a_rule_needs_what_it_names():
 def test_the_mean_leaves_cls_and_registers_out():
     model = random_model(CONFIG)
     image = jnp.ones((16, 16, 3), jnp.float32)
-    tokens = model.norm(model.features(image))
+    tokens = model.norm(model.features(model.tokens(image)))
     assert tokens.shape[0] == 1 + 2 + 4
-    found = embeddings.embed(model, EmbeddingRule("mean"), image)
+    found = embeddings.embed(model, EmbeddingRule("mean"), model.tokens(image))
     np.testing.assert_allclose(found, tokens[3:].mean(0), rtol=1e-6)
