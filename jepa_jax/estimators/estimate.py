@@ -1,10 +1,12 @@
 """What every estimator returns, and the signature that they share."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jepa_jax.jacobian import Jacobian
+
+Rank = Literal["structural", "clip"]
 
 
 class Estimate(NamedTuple):
@@ -13,7 +15,8 @@ class Estimate(NamedTuple):
     `log_volume`: the JEPA-SCORE, sum of log sigma_k. `std_error`: standard deviation of the random
     error, 0 for a deterministic method. `bias_bound`: bound on the systematic error, NaN where the
     method has none. `rank`: the number of singular values in the sum. `singular_values`: those
-    values, descending, where the method was asked for them.
+    values, descending, where the method was asked for them. `flagged`: whether the input is outside
+    of what a calibrated method was fitted on, None for the other methods.
     """
 
     log_volume: Float[Array, "*b"]
@@ -21,6 +24,7 @@ class Estimate(NamedTuple):
     bias_bound: Float[Array, "*b"]
     rank: Int[Array, "*b"]
     singular_values: Float[Array, "*b r"] | None = None
+    flagged: Bool[Array, "*b"] | None = None
 
 
 @runtime_checkable
@@ -31,7 +35,6 @@ class Estimator(Protocol):
         """The estimate at the Jacobian's input; `key` seeds the random methods."""
         ...
 
-    @staticmethod
-    def cost(k: int, d: int) -> tuple[float, float]:
+    def cost(self, k: int, d: int) -> tuple[float, float]:
         """Products with a K x D Jacobian: (VJPs, JVPs)."""
         ...

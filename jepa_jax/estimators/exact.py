@@ -1,17 +1,16 @@
 """The exact JEPA-SCORE: every singular value of the Jacobian counts."""
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators import factor as factors
-from jepa_jax.estimators.estimate import Estimate
+from jepa_jax.estimators import settings
+from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.jacobian import Jacobian
 
-Rank = Literal["structural", "clip"]
 FactorName = Literal["auto", "svd", "gram", "qr"]
 
 
@@ -52,11 +51,9 @@ class Exact:
     spectrum: bool = False
 
     def __post_init__(self):
-        for name, known in (("rank", get_args(Rank)), ("factor", get_args(FactorName))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"`{name}` must be one of {known}, got {getattr(self, name)!r}")
-        if not self.eps > 0:
-            raise ValueError(f"`eps` must be positive, got {self.eps}")
+        settings.check_choice("rank", self.rank, Rank)
+        settings.check_choice("factor", self.factor, FactorName)
+        settings.check_positive("eps", self.eps)
 
     def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
         """The score at the Jacobian's input; `key` is not used."""
@@ -67,7 +64,7 @@ class Exact:
             sigma = jnp.linalg.svd(basis.T @ jacobian.dense(), compute_uv=False)
             volume = jnp.log(sigma).sum()
         else:
-            factor = self._factor(_wide(jacobian, basis))
+            factor = factors.factorise(_wide(jacobian, basis), self.factor)
             volume = factors.log_volume(factor).astype(dtype)
             sigma = None
             if clip or self.spectrum:
@@ -83,29 +80,7 @@ class Exact:
             singular_values=sigma if self.spectrum else None,
         )
 
-    def _factor(self, wide: Float[Array, "m n"]) -> factors.Factor:
-        """The factor of the rows by the method that suits the platform the program is built for."""
-
-        def exact(a: Array) -> factors.Factor:
-            return factors.gram(a, jnp.float64)
-
-        def mixed(a: Array) -> factors.Factor:
-            return factors.gram(a, a.dtype)
-
-        if self.factor == "qr":
-            return factors.qr(wide)
-        if self.factor == "gram":
-            return jax.lax.platform_dependent(wide, cpu=exact, default=mixed)
-
-        def float32(a: Array) -> factors.Factor:
-            # Every branch must return one type: the sums are as exact as float32 made them.
-            with jax.enable_x64(True):
-                return jax.tree.map(lambda m: m.astype(jnp.float64), factors.qr(a))
-
-        return jax.lax.platform_dependent(wide, cpu=exact, cuda=mixed, rocm=mixed, default=float32)
-
-    @staticmethod
-    def cost(k: int, d: int) -> tuple[float, float]:
+    def cost(self, k: int, d: int) -> tuple[float, float]:
         """(VJPs, JVPs) for K x D: K VJPs, or D JVPs where D is smaller."""
         return (float(k), 0.0) if k <= d else (0.0, float(d))
 

@@ -117,5 +117,5 @@ def test_settings_are_checked(settings, message):
 
 
 def test_cost_counts_the_smaller_side():
-    assert Exact.cost(384, 150528) == (384, 0)
-    assert Exact.cost(384, 10) == (0, 10)
+    assert Exact().cost(384, 150528) == (384, 0)
+    assert Exact().cost(384, 10) == (0, 10)

@@ -1,0 +1,84 @@
+"""Golub-Kahan bidiagonalisation of a Jacobian from many starting vectors at once."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jepa_jax.estimators.narrow import Narrow
+from jepa_jax.estimators.probes import norms
+
+
+class Bidiagonal(NamedTuple):
+    """T V = U B for each of P starting vectors, B (m, m) upper bidiagonal.
+
+    `diagonal` and `above` (P, m): B's, `above[:, m - 1]` the length of what is left,
+    T^T U = V B^T + above[m - 1] v e_m^T. `basis` (P, m, n): the rows of V^T, the first along the
+    starting vector. B^T B is the Lanczos matrix of T^T T, never formed, so that singular values
+    survive down to the rounding of the largest and not to the square root of that.
+
+    Where the Krylov space is exhausted after j < m steps, B is its j x j block beside a diagonal
+    one with no part in the starting vector (and zeros in the basis).
+    """
+
+    diagonal: Float[Array, "p m"]
+    above: Float[Array, "p m"]
+    basis: Float[Array, "p m n"]
+
+
+# Not matfree's `bidiag`: it keeps the basis of the side of D as well (P x steps x D numbers, a
+# multiple of all else here) and divides 0 by 0 where the Krylov space is exhausted.
+def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> Bidiagonal:
+    """`steps` <= n steps of Golub and Kahan (1965) from every row of `start`.
+
+    Only the basis of the side of n is kept and orthogonalised anew (Simon and Zha, SIAM J. Sci.
+    Comput. 21, 2000): on spectra of condition up to 6e6, float32 and 100 steps, the quadrature
+    moves by no more than with both (.015 nats of 632), and without either by 190.
+
+    Cost: one product with T and one with its adjoint a step and starting vector, and 4 steps^2 n
+    operations. Memory: P steps n for the basis, and two vectors of the larger side a probe.
+    """
+    count, size = start.shape
+    dtype = start.dtype
+    v = start / norms(start)
+    u = jnp.zeros((count, operator.width), dtype)
+    lengths, basis = jnp.zeros((count, steps), dtype), jnp.zeros((count, steps, size), dtype)
+    init = (v, u, jnp.zeros((count, 1), dtype), lengths, lengths, basis)
+
+    def step(i: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        v, u, beta, diagonal, above, basis = state
+        basis = basis.at[:, i].set(v)
+        image = operator.apply(v)
+        alpha, u = _normalise(image - beta * u, image)
+        image = operator.adjoint(u)
+        rest = image - alpha * v
+        for _ in range(2):  # Once leaves what cancellation has left of the others.
+            rest = rest - _within(basis, rest)
+        beta, v = _normalise(rest, image)
+        diagonal = diagonal.at[:, i].set(alpha[:, 0])
+        above = above.at[:, i].set(beta[:, 0])
+        return v, u, beta, diagonal, above, basis
+
+    *_, diagonal, above, basis = jax.lax.fori_loop(0, steps, step, init)
+    # Past the end of a Krylov space everything is zero. A zero on the diagonal would be a singular
+    # value of zero that no quadrature weighs; any length will do in its place. Not a number is not
+    # an end: it stays, and reaches the score.
+    ended = jnp.cumsum(above == 0, axis=1)[:, :-1] > 0
+    rest = jnp.where(ended, diagonal[:, :1], diagonal[:, 1:])
+    return Bidiagonal(jnp.concatenate([diagonal[:, :1], rest], axis=1), above, basis)
+
+
+def _normalise(vectors: Array, before: Array) -> tuple[Array, Array]:
+    """Lengths and directions; zeros for what is but the rounding of the vectors it is left of."""
+    lengths = norms(vectors)
+    gone = lengths <= 10 * float(jnp.finfo(vectors.dtype).eps) * norms(before)
+    lengths = jnp.where(gone, 0, lengths)
+    return lengths, jnp.where(gone, 0, vectors / jnp.where(gone, 1, lengths))
+
+
+def _within(basis: Float[Array, "p m n"], vectors: Float[Array, "p n"]) -> Float[Array, "p n"]:
+    """The part of each vector within its own basis, whose missing rows are zero."""
+    highest = jax.lax.Precision.HIGHEST
+    parts = jnp.einsum("pmn,pn->pm", basis, vectors, precision=highest)
+    return jnp.einsum("pm,pmn->pn", parts, basis, precision=highest)
