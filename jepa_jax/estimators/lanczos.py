@@ -1,0 +1,104 @@
+"""Stochastic Lanczos quadrature of the log-volume."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from jepa_jax.estimators import quadrature, settings
+from jepa_jax.estimators.bidiagonal import bidiagonalise
+from jepa_jax.estimators.estimate import Estimate, Rank
+from jepa_jax.estimators.narrow import narrow
+from jepa_jax.estimators.probes import Sampler, draw, mean_and_error
+from jepa_jax.jacobian import Jacobian
+
+
+@dataclasses.dataclass(frozen=True)
+class Lanczos:
+    """1/2 tr log(J J^T) by Lanczos quadrature on random probes, in nats.
+
+    `rank="structural"`: (n / 2P) sum_p e_1^T log(B_p^T B_p) e_1 over P probes of length sqrt(n), on
+    the n = min(K - R, D) live dimensions; B_p is the bidiagonal matrix of `steps` Golub-Kahan
+    steps from probe p. Steps beyond n would add nothing and are not taken.
+    `rank="clip"`: log max(sigma, eps) in the place of the log, and log eps for each of the known
+    null directions. (`Exact` takes what rounding has made of those, where that is above eps.)
+
+    Two errors, reported apart. `std_error` is that of the mean over probes, NaN for a single one.
+    `bias_bound` is that of the quadrature: the Gauss rule overestimates a log, and the Gauss-Radau
+    rule with a node at `floor` times the largest node underestimates it, so that the score without
+    the probes' error lies in [log_volume - bias_bound, log_volume]. That assumes that no singular
+    value is below `floor` times the largest; the default is about what a float32 Jacobian can
+    resolve. NaN where a node shows the assumption to be wrong, and in clip mode: no such rule is
+    one-sided for a function with a kink. A singular value of zero that is not among the null
+    directions is noticed (-inf, or a bound of NaN) only once the steps have found it.
+
+    Raises `ValueError` on settings outside these, and where it is called without a key.
+
+    Cost: one VJP and one JVP a step and probe. Memory: `probes` x (`steps` n + 3 D) numbers, and
+    the intermediate values of `chunk` products.
+
+    When to use it: where the K x D rows do not fit, and where K is in the thousands. When not to:
+    where `Exact` is affordable. With VJP = 1 and JVP = 1.5 and K = 384 (spectra of a ViT-S/14,
+    random singular vectors, 100 images), `Exact` costs 384; 20 steps and 4 probes cost 200 for a
+    bias of 29, a standard deviation of 14 and a rank correlation of .975; 50 steps and 16 probes
+    2000, for 3, 7 and .991. `bias_bound` is a bound and no estimate: there, 880 for a bias of 29
+    and 90 for one of 5. The bias is mostly the same for all images of an encoder, and cancels in
+    comparisons between them.
+
+    Source: Ubaru, Chen, Saad, SIAM J. Matrix Anal. Appl. 38, 2017, algorithm 1; the bounds: Golub
+    and Meurant, Matrices, Moments and Quadrature, 2010, ch. 6.
+
+    >>> import jax
+    >>> from jepa_jax import Lanczos, jacobian
+    >>> J = jacobian(lambda x: 2.0 * x, jax.numpy.ones(4))
+    >>> estimate = Lanczos(steps=2)(J, jax.random.key(0))  # No error where all values are equal.
+    >>> round(float(estimate.log_volume), 4), round(float(estimate.std_error), 4)  # 4 log 2
+    (2.7726, 0.0)
+    """
+
+    steps: int = 20
+    probes: int = 4
+    sampler: Sampler = "sphere"
+    rank: Rank = "structural"
+    eps: float = 1e-6
+    floor: float = 1e-7
+
+    def __post_init__(self):
+        settings.check_at_least("steps", self.steps, 1)
+        settings.check_at_least("probes", self.probes, 1)
+        settings.check_choice("sampler", self.sampler, Sampler)
+        settings.check_choice("rank", self.rank, Rank)
+        settings.check_positive("eps", self.eps)
+        settings.check_fraction("floor", self.floor)
+
+    def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
+        """The estimate at the Jacobian's input; `key` draws the probes."""
+        operator = narrow(jacobian)
+        size = operator.size
+        start = draw(key, self.sampler, self.probes, size, jacobian.value.dtype)
+        found = bidiagonalise(operator, start, min(self.steps, size))
+
+        values, widths = quadrature.widened(self._rules, found.diagonal, found.above)
+        volume, std_error = mean_and_error(size * values)
+        return Estimate(
+            log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
+            std_error=std_error,
+            bias_bound=size * widths.mean(),
+            rank=jnp.full(volume.shape, operator.rank(self.rank), jnp.int32),
+        )
+
+    def _rules(
+        self, diagonal: Float[Array, "p m"], above: Float[Array, "p m"]
+    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+        """Each probe's value by the Gauss rule, and how far below it the other rule may be."""
+        clip = self.rank == "clip"
+        function = quadrature.log_at_least(self.eps if clip else None)
+        upper = quadrature.gauss(function, diagonal, above[:, :-1])
+        if clip:
+            return upper, jnp.full_like(upper, jnp.nan)
+        return upper, upper - quadrature.gauss_radau(function, self.floor, diagonal, above)
+
+    def cost(self, k: int, d: int) -> tuple[float, float]:
+        """(VJPs, JVPs) for K x D: one of each a step and probe."""
+        products = float(self.probes * min(self.steps, k, d))
+        return products, products
