@@ -12,7 +12,16 @@ from jepa_jax.xla import keep_reductions_right
 keep_reductions_right()  # Before anything below can compile.
 
 from jepa_jax.encoders import Encoder, load_encoder
-from jepa_jax.estimators import Estimate, Exact, Hutchinson, Lanczos, XTrace
+from jepa_jax.estimators import (
+    Estimate,
+    Exact,
+    Hutchinson,
+    Lanczos,
+    Sketch,
+    SketchCalibration,
+    SketchSamples,
+    XTrace,
+)
 from jepa_jax.jacobian import Jacobian, jacobian
 from jepa_jax.scoring import Scorer, Scores
 from jepa_jax.version import __version__
@@ -26,6 +35,9 @@ __all__ = [
     "Lanczos",
     "Scorer",
     "Scores",
+    "Sketch",
+    "SketchCalibration",
+    "SketchSamples",
     "XTrace",
     "__version__",
     "jacobian",

@@ -1,6 +1,7 @@
 """The Jacobian of one function at one input, as a linear operator that is never materialised."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 NullBasis = Float[Array, "k r"] | Callable[[Float[Array, " k"]], Float[Array, "k r"]]
+Covariates = Callable[[], Mapping[str, Array]]
 
 
 class Jacobian:
@@ -26,6 +28,7 @@ class Jacobian:
         *,
         chunk: int | None = None,
         null_basis: NullBasis | None = None,
+        covariates: Covariates | None = None,
     ):
         if chunk is not None and chunk < 1:
             raise ValueError(f"`chunk` must be at least 1, got {chunk}")
@@ -55,6 +58,12 @@ class Jacobian:
                 f"got {null_basis.shape[1]}"
             )
         self.null_basis = null_basis
+        self._covariates = covariates
+
+    @functools.cached_property
+    def covariates(self) -> Mapping[str, Array]:
+        """What else is known of the input, by name: features for calibrated estimators."""
+        return self._covariates() if self._covariates is not None else {}
 
     @property
     def live(self) -> int:
@@ -117,12 +126,14 @@ def jacobian(
     *,
     chunk: int | None = None,
     null_basis: NullBasis | None = None,
+    covariates: Covariates | None = None,
 ) -> Jacobian:
     """The Jacobian of `f` at `x` as a linear operator with batched VJPs and JVPs.
 
     `f` maps one array of D elements to one of K, of any shapes; both are flattened. `null_basis`
     is a (K, R) array of orthonormal left-null directions, or a function of f(x) that gives it.
-    `chunk` bounds how many products run at once (default: all).
+    `chunk` bounds how many products run at once (default: all). `covariates` gives named arrays of
+    what else is known of the input, called only by the estimators that use them.
 
     Raises `ValueError` on an integer `x`, a `chunk` below 1, or a `null_basis` that does not fit.
 
@@ -136,4 +147,4 @@ def jacobian(
     >>> round(float(Exact()(J).log_volume), 4)  # log 2 + log 3
     1.7918
     """
-    return Jacobian(f, x, chunk=chunk, null_basis=null_basis)
+    return Jacobian(f, x, chunk=chunk, null_basis=null_basis, covariates=covariates)

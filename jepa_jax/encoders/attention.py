@@ -3,9 +3,9 @@
 Written plainly, the pullback of attention under `vmap` over cotangents makes XLA transpose and copy
 arrays of (cotangents, heads, tokens, tokens), which costs as much as the products themselves. Here
 the derivative is a linear primitive of its own in each mode, with a batching rule that places the
-cotangents where every product is a plain matrix product, and the weights are computed again rather
-than kept: they would be most of what a Jacobian's rows keep of the forward pass. Both modes, `vmap`, `jit`, and higher
-derivatives work as for any function.
+cotangents where every product is a plain matrix product. The weights are computed again rather than
+kept: they would be most of what a Jacobian's rows keep of the forward pass. Both modes, `vmap`,
+`jit`, and higher derivatives work as for any function.
 """
 
 import jax

@@ -71,10 +71,20 @@ class EmbeddingRule:
 
 def embed(vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"]) -> Float[Array, " k"]:
     """The embedding by `rule` of the image whose tokens enter the first block."""
-    tokens = vit.features(tokens, cls_only=rule.pool == "cls", depth=rule.layer)
-    if rule.layer is None:
-        tokens = vit.norm(tokens)
-    z = tokens[0] if rule.pool == "cls" else tokens[vit.config.prefix :].mean(0)
+    leaving = vit.features(tokens, cls_only=rule.pool == "cls", depth=rule.layer)
+    return pool(vit, rule, leaving)
+
+
+def pool(vit: ViT, rule: EmbeddingRule, leaving: Float[Array, "t d"]) -> Float[Array, " k"]:
+    """The embedding from the tokens leaving the last block: all, or the CLS token alone."""
+    tokens = vit.norm(leaving) if rule.layer is None else leaving
+    return finish(
+        vit, rule, tokens[0] if rule.pool == "cls" else tokens[vit.config.prefix :].mean(0)
+    )
+
+
+def finish(vit: ViT, rule: EmbeddingRule, z: Float[Array, " d"]) -> Float[Array, " k"]:
+    """The embedding from the pooled token: projected and normalised, where the rule says so."""
     if rule.projected:
         assert vit.projection is not None
         z = vit.projection(z)

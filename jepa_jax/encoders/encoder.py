@@ -14,6 +14,7 @@ from PIL import Image
 from jepa_jax.encoders import checkpoint, clip, dinov2, ijepa
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.checkpoint import Stored
+from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.family import Family
 from jepa_jax.encoders.preprocessing import Preprocess, load_preprocess
@@ -107,6 +108,11 @@ class Encoder:
         patch tokens, 0 for a projection; see `jepa_jax.encoders.embedding.null_basis`.
         """
         return embeddings.null_basis(nnx.merge(self._graph, state), self.rule, embedding)
+
+    def covariates(self, state: nnx.State, coordinates: Float[Array, "r c n"]) -> dict[str, Array]:
+        """Features of an image for calibrated estimators: see `jepa_jax.encoders.covariates`."""
+        vit = nnx.merge(self._graph, state)
+        return covariates(vit, self.rule, vit.tokens_at(coordinates))
 
     def preprocess(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """One PIL image as the encoder's input: float32, (image_size, image_size, channels).

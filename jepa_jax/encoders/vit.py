@@ -91,10 +91,13 @@ class LayerNorm(nnx.Module):
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def standardize(x: Float[Array, "*n d"], eps: float) -> Float[Array, "*n d"]:
     """(x - mean) / sqrt(var + eps) over the last axis."""
-    return _standardize(x, eps)[0]
+    return standardize_with_scale(x, eps)[0]
 
 
-def _standardize(x: Array, eps: float) -> tuple[Array, Array]:
+def standardize_with_scale(
+    x: Float[Array, "*n d"], eps: float
+) -> tuple[Float[Array, "*n d"], Float[Array, "*n 1"]]:
+    """`standardize`, and 1 / sqrt(var + eps)."""
     centred = x - x.mean(-1, keepdims=True)
     # The two-pass variance: E[x^2] - E[x]^2 cancels on tokens with a large mean.
     inverse = jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + eps)
@@ -104,7 +107,7 @@ def _standardize(x: Array, eps: float) -> tuple[Array, Array]:
 @standardize.defjvp
 def _standardize_jvp(eps, primals, tangents):
     # Written out, so that only the result and one number a token are kept for the VJPs.
-    y, inverse = _standardize(primals[0], eps)
+    y, inverse = standardize_with_scale(primals[0], eps)
     change = tangents[0] - tangents[0].mean(-1, keepdims=True)
     return y, inverse * (change - y * (y * change).mean(-1, keepdims=True))
 
@@ -181,8 +184,11 @@ class Block(nnx.Module):
 
     def __call__(self, x: Float[Array, "t d"], outputs: int | None = None) -> Float[Array, "q d"]:
         """The block's output at the first `outputs` tokens (default: all)."""
-        y = self.attention(self.norm1(x), outputs)
-        x = x[:outputs] + (y if self.scale1 is None else y * self.scale1[...])
+        return self.after_attention(x[:outputs], self.attention(self.norm1(x), outputs))
+
+    def after_attention(self, x: Float[Array, "*q d"], y: Float[Array, "*q d"]):
+        """The block's output from its input `x` and its attention's output `y`."""
+        x = x + (y if self.scale1 is None else y * self.scale1[...])
         y = self.mlp(self.norm2(x))
         return x + (y if self.scale2 is None else y * self.scale2[...])
 

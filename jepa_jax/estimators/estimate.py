@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jepa_jax.jacobian import Jacobian
 
@@ -15,7 +15,8 @@ class Estimate(NamedTuple):
     `log_volume`: the JEPA-SCORE, sum of log sigma_k. `std_error`: standard deviation of the random
     error, 0 for a deterministic method. `bias_bound`: bound on the systematic error, NaN where the
     method has none. `rank`: the number of singular values in the sum. `singular_values`: those
-    values, descending, where the method was asked for them.
+    values, descending, where the method was asked for them. `flagged`: whether the input is outside
+    of what a calibrated method was fitted on, None for the other methods.
     """
 
     log_volume: Float[Array, "*b"]
@@ -23,6 +24,7 @@ class Estimate(NamedTuple):
     bias_bound: Float[Array, "*b"]
     rank: Int[Array, "*b"]
     singular_values: Float[Array, "*b r"] | None = None
+    flagged: Bool[Array, "*b"] | None = None
 
 
 @runtime_checkable

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -65,7 +64,7 @@ class Exact:
             sigma = jnp.linalg.svd(basis.T @ jacobian.dense(), compute_uv=False)
             volume = jnp.log(sigma).sum()
         else:
-            factor = self._factor(_wide(jacobian, basis))
+            factor = factors.factorise(_wide(jacobian, basis), self.factor)
             volume = factors.log_volume(factor).astype(dtype)
             sigma = None
             if clip or self.spectrum:
@@ -80,27 +79,6 @@ class Exact:
             rank=jnp.full(volume.shape, min(basis.shape[1], jacobian.shape[1]), jnp.int32),
             singular_values=sigma if self.spectrum else None,
         )
-
-    def _factor(self, wide: Float[Array, "m n"]) -> factors.Factor:
-        """The factor of the rows by the method that suits the platform the program is built for."""
-
-        def exact(a: Array) -> factors.Factor:
-            return factors.gram(a, jnp.float64)
-
-        def mixed(a: Array) -> factors.Factor:
-            return factors.gram(a, a.dtype)
-
-        if self.factor == "qr":
-            return factors.qr(wide)
-        if self.factor == "gram":
-            return jax.lax.platform_dependent(wide, cpu=exact, default=mixed)
-
-        def float32(a: Array) -> factors.Factor:
-            # Every branch must return one type: the sums are as exact as float32 made them.
-            with jax.enable_x64(True):
-                return jax.tree.map(lambda m: m.astype(jnp.float64), factors.qr(a))
-
-        return jax.lax.platform_dependent(wide, cpu=exact, cuda=mixed, rocm=mixed, default=float32)
 
     def cost(self, k: int, d: int) -> tuple[float, float]:
         """(VJPs, JVPs) for K x D: K VJPs, or D JVPs where D is smaller."""

@@ -5,7 +5,7 @@ accurate enough that A's singular values survive: 1/2 logdet(A A^T) is then a su
 diagonals.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +83,40 @@ def qr(a: Float[Array, "m n"]) -> Factor:
     """
     r = jnp.linalg.qr(a.T, mode="r")
     return Factor(r.T, jnp.eye(a.shape[0], dtype=a.dtype))
+
+
+def factorise(a: Float[Array, "m n"], method: Literal["auto", "gram", "qr"] = "auto") -> Factor:
+    """`Factor` by the method that suits the platform the program is built for.
+
+    "gram": float64 products on a CPU, two passes in A's type elsewhere. "auto": "gram" where
+    float64 is had at a bearable price (CPU, GPU), "qr" elsewhere.
+    """
+
+    def exact(a: Array) -> Factor:
+        return gram(a, jnp.float64)
+
+    def mixed(a: Array) -> Factor:
+        return gram(a, a.dtype)
+
+    if method == "qr":
+        return qr(a)
+    if method == "gram":
+        return jax.lax.platform_dependent(a, cpu=exact, default=mixed)
+
+    def single(a: Array) -> Factor:
+        # Every branch must return one type: the sums are as exact as float32 made them.
+        with jax.enable_x64(True):
+            return jax.tree.map(lambda m: m.astype(jnp.float64), qr(a))
+
+    return jax.lax.platform_dependent(a, cpu=exact, cuda=mixed, rocm=mixed, default=single)
+
+
+def restricted(factor: Factor, rows: Float[Array, "p m"]) -> Float[Array, "p p"]:
+    """Lower triangular L with L L^T = rows A A^T rows^T, for p <= m rows of the factor's type."""
+    with jax.enable_x64(factor.core.dtype == jnp.float64):
+        eigenvalues, vectors = jnp.linalg.eigh(factor.core)
+        root = _dot(factor.left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0)))
+        return jnp.linalg.qr(_dot(rows, root).T, mode="r").T
 
 
 def log_volume(factor: Factor) -> Float[Array, ""]:

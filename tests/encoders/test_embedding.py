@@ -4,11 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
+from random_models import random_model
 
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.encoder import abstract_model, fill
 from jepa_jax.encoders.vit import ViTConfig
 
 CONFIG = ViTConfig(
@@ -22,17 +21,6 @@ CONFIG = ViTConfig(
     registers=2,
     projection=10,
 )
-
-
-def random_model(config, seed=0):
-    rng = np.random.default_rng(seed)
-    state = nnx.to_flat_state(nnx.state(abstract_model(config)))
-    arrays = {
-        ".".join(map(str, path)): 0.3 * rng.standard_normal(leaf.shape)
-        + (path[-1] in ("scale", "bias"))
-        for path, leaf in state
-    }
-    return fill(config, arrays, jnp.float64)
 
 
 @pytest.mark.usefixtures("x64")
