@@ -1,23 +1,16 @@
 """The command line: a thin layer over the library. `jepa-jax --help` lists the commands."""
 
 import os
-import shutil
-import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from jepa_jax.terminal import Progressing, leave, messages, plain_errors, results, warn_of_idle_gpu
+
+# That PyTorch is not there is as it should be.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 app = typer.Typer(
     help="JEPA-SCORE: how typical an image is of what an encoder was trained on, in nats.",
@@ -25,9 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-# Results go to standard output; progress and messages to standard error.
-_messages = Console(stderr=True, highlight=False, soft_wrap=True)
-_results = Console(highlight=False, soft_wrap=True)
 
 
 class _Precision(StrEnum):
@@ -38,6 +28,10 @@ class _Precision(StrEnum):
 
 class _Method(StrEnum):
     exact = "exact"
+    sketch = "sketch"
+    lanczos = "lanczos"
+    hutchinson = "hutchinson"
+    auto = "auto"
 
 
 class _Rank(StrEnum):
@@ -60,7 +54,29 @@ def score(
     out: Annotated[
         Path, typer.Option(help="Folder for the scores; the same command continues it.")
     ],
-    method: Annotated[_Method, typer.Option(help="Estimator.")] = _Method.exact,
+    method: Annotated[
+        _Method, typer.Option(help="Estimator; auto: the cheapest that reaches --target-spearman.")
+    ] = _Method.exact,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Folder made by `calibrate`, for sketch and auto.")
+    ] = None,
+    cotangents: Annotated[int, typer.Option(min=1, help="sketch: VJPs an image.")] = 32,
+    steps: Annotated[int, typer.Option(min=1, help="lanczos: steps.")] = 20,
+    degree: Annotated[int, typer.Option(min=1, help="hutchinson: polynomial degree.")] = 50,
+    probes: Annotated[int, typer.Option(min=1, help="lanczos, hutchinson: random probes.")] = 4,
+    refine: Annotated[
+        str | None,
+        typer.Option(help="Score the lowest share again exactly, and flagged images: '5%'."),
+    ] = None,
+    refine_high: Annotated[
+        str | None, typer.Option(help="Score the highest share again exactly.")
+    ] = None,
+    target_spearman: Annotated[
+        float, typer.Option(help="auto: rank correlation with exact scores to reach.")
+    ] = 0.98,
+    calibration_images: Annotated[
+        int, typer.Option(min=16, help="auto: images scored exactly to choose and calibrate.")
+    ] = 128,
     rank: Annotated[
         _Rank, typer.Option(help="structural: null directions left out; clip: as Listing 1.")
     ] = _Rank.structural,
@@ -81,56 +97,114 @@ def score(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
 ) -> None:
     """Score every image of SOURCE: one row an input, in a folder that a rerun continues."""
-    with _plain_errors():
+    with plain_errors():
         import jax
 
-        from jepa_jax import Exact, Scorer, load_encoder
+        from jepa_jax import Scorer, load_encoder
+        from jepa_jax.scoring.refine import Refinement
 
+        shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
+        refinement = Refinement(**shares) if any(shares.values()) else None
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
-        scorer = Scorer(
-            loaded,
-            Exact(rank=rank.value),
-            precision=precision.value,
-            batch_size=batch_size,
-            seed=seed,
-        )
         device = jax.devices()[0]
-        _messages.print(
+        messages.print(
             f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
             f"{device.platform} ({device.device_kind}), {method.value}, precision {precision.value}"
         )
-        _warn_of_idle_gpu(device.platform)
+        warn_of_idle_gpu(device.platform)
         groups = [name.strip() for name in store.split(",") if name.strip()]
-        with _progress() as progress:
-            bar = progress.add_task("scoring", total=None, rate="")
-            begun = time.monotonic()
-            rows = 0
-
-            def on_start(total: int | None, done: int) -> None:
-                progress.update(bar, total=total, completed=done)
-
-            def on_row(row: dict) -> None:
-                nonlocal rows
-                rows += 1
-                rate = rows / (time.monotonic() - begun)
-                progress.update(bar, advance=1, rate=f"{rate:.3g} images/s")
-
-            try:
+        try:
+            estimator = _estimator(
+                method,
+                loaded,
+                source,
+                out,
+                rank=rank.value,
+                calibration=calibration,
+                cotangents=cotangents,
+                steps=steps,
+                degree=degree,
+                probes=probes,
+                target_spearman=target_spearman,
+                calibration_images=calibration_images,
+                precision=precision.value,
+                batch_size=batch_size,
+                seed=seed,
+                limit=limit,
+            )
+            scorer = Scorer(
+                loaded,
+                estimator,
+                precision=precision.value,
+                batch_size=batch_size,
+                seed=seed,
+            )
+            if type(estimator).__name__ == "Exact" and method == _Method.auto:
+                refinement = None  # Nothing is left to refine.
+            with Progressing("scoring") as progress:
                 summary = scorer.run(
                     source,
                     out,
                     views=views,
                     store=groups,
                     limit=limit,
-                    on_start=on_start,
-                    on_row=on_row,
+                    refine=refinement,
+                    on_start=progress.start,
+                    on_row=progress.advance,
                 )
-            except KeyboardInterrupt:
-                _messages.print(f"stopped: {out} keeps what is scored; the same command continues")
-                raise typer.Exit(130) from None
-        _messages.print(_closing(summary, out))
+        except KeyboardInterrupt:
+            messages.print(f"stopped: {out} keeps what is scored; the same command continues")
+            leave(130)
+        messages.print(_closing(summary, out))
         if summary.scored and not summary.counts.get("ok"):
             raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    source: Annotated[str, typer.Argument(help="Images like those to be scored; as in `score`.")],
+    encoder: Annotated[str, typer.Option(help="As in `score`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the calibration.")],
+    images: Annotated[int, typer.Option(min=16, help="Images to score exactly.")] = 128,
+    precision: Annotated[
+        _Precision, typer.Option(help="Of the sketch; exact scores are always 'highest'.")
+    ] = _Precision.highest,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at once.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
+    ] = None,
+    embedding: Annotated[str | None, typer.Option(help="As in `score`.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random cotangents.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only of the first N images.")] = None,
+) -> None:
+    """Measure exact scores of a few images, for `score --method sketch --calibration DIR`."""
+    with plain_errors():
+        from jepa_jax import load_encoder
+        from jepa_jax.scoring import calibrate as measure
+        from jepa_jax.scoring.calibration import check_folder
+
+        check_folder(out)
+        loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
+        try:
+            with Progressing("calibrating") as progress:
+                found = measure(
+                    loaded,
+                    source,
+                    images=images,
+                    precision=precision.value,
+                    batch_size=batch_size,
+                    seed=seed,
+                    limit=limit,
+                    on_start=progress.start,
+                    on_image=progress.advance,
+                )
+        except KeyboardInterrupt:
+            messages.print("stopped: nothing is kept of a calibration")
+            leave(130)
+        found.save(out)
+    _print_candidates(found, None)
+    facts = found.facts
+    messages.print(f"{facts['images']} images, {facts['passed_over']} passed over; saved in {out}")
 
 
 @app.command()
@@ -149,12 +223,12 @@ def encoders() -> None:
         "parameters (M)",
         "GFLOP a VJP",
     )
-    _results.print(layout.format(*head), style="bold")
+    results.print(layout.format(*head), style="bold")
     for e in catalogue():
         sizes = (f"{e.parameters / 1e6:.3g}", f"{e.vjp_flops / 1e9:.3g}")
         row = (e.name, e.family, e.embedding, e.k, e.patch, e.pixels, *sizes)
-        _results.print(layout.format(*row), markup=False)
-    _results.print("and any checkpoint folder of these architectures", style="dim")
+        results.print(layout.format(*row), markup=False)
+    results.print("and any checkpoint folder of these architectures", style="dim")
 
 
 @app.command()
@@ -162,77 +236,134 @@ def show(
     scores: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")],
 ) -> None:
     """Show a folder of scores: counts by status, quantiles, the ten lowest and highest."""
-    with _plain_errors():
+    with plain_errors():
         from jepa_jax.report import summarize
 
         summary = summarize(scores)
     settings = summary.settings
-    _results.print(
+    results.print(
         f"{summary.rows} rows of {settings['source']}, {summary.facts['encoder']} "
         f"({settings['encoder']['embedding']}), {settings['estimator']['method']}, "
         f"precision {settings['precision']}, views {settings['views']}",
         markup=False,
     )
-    _results.print(", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items())))
+    results.print(", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items())))
     if summary.quantiles:
-        _results.print("\nscore quantiles, nats", style="bold")
-        _results.print("".join(f"{q:>10.0%}" for q in summary.quantiles))
-        _results.print("".join(f"{value:>10.2f}" for value in summary.quantiles.values()))
+        results.print("\nscore quantiles, nats", style="bold")
+        results.print("".join(f"{q:>10.0%}" for q in summary.quantiles))
+        results.print("".join(f"{value:>10.2f}" for value in summary.quantiles.values()))
     for title, rows in (("lowest: least typical", summary.lowest), ("highest", summary.highest)):
         if rows:
-            _results.print(f"\n{title}", style="bold")
+            results.print(f"\n{title}", style="bold")
             for value, name in rows:
-                _results.print(f"{value:12.2f}  {name}", markup=False)
+                results.print(f"{value:12.2f}  {name}", markup=False)
     if summary.failures:
-        _results.print("\nwithout a score (the first ones)", style="bold")
+        results.print("\nwithout a score (the first ones)", style="bold")
         for name, status, error in summary.failures:
-            _results.print(f"{name}: {status}: {error}", markup=False)
+            results.print(f"{name}: {status}: {error}", markup=False)
 
 
-class _plain_errors:
-    """Errors that a user can act on, as one message and exit status 2; others as they are."""
+def _estimator(method: _Method, encoder, source: str, out: Path, **s):
+    """The estimator that the options of `score` name."""
+    from jepa_jax import Exact, Hutchinson, Lanczos
+    from jepa_jax.scoring import load_calibration
 
-    def __enter__(self) -> None:
-        return None
+    if method == _Method.exact:
+        return Exact(rank=s["rank"])
+    if method == _Method.lanczos:
+        return Lanczos(steps=s["steps"], probes=s["probes"], rank=s["rank"])
+    if method == _Method.hutchinson:
+        return Hutchinson(degree=s["degree"], probes=s["probes"], rank=s["rank"])
+    if s["rank"] != "structural":
+        raise ValueError(f"--method {method.value} needs --rank structural, got {s['rank']}")
+    if method == _Method.sketch:
+        if s["calibration"] is None:
+            raise ValueError(
+                "--method sketch needs --calibration DIR, made by `jepa-jax calibrate SOURCE "
+                "--encoder E --out DIR`; --method auto calibrates by itself"
+            )
+        calibration = load_calibration(s["calibration"])
+        return calibration.sketch(encoder, s["cotangents"], s["precision"])
+    return _automatic(encoder, source, out, **s)
 
-    def __exit__(self, kind, error, traceback) -> None:
-        if "RESOURCE_EXHAUSTED" in str(error):
-            _messages.print("error: out of device memory: try a smaller --batch-size", style="red")
-            raise typer.Exit(2) from error
-        if isinstance(error, (ValueError, OSError)):
-            _messages.print(f"error: {error}", style="red", markup=False)
-            raise typer.Exit(2) from error
+
+def _automatic(encoder, source: str, out: Path, **s):
+    """The cheapest estimator that reaches the target on calibration images; says which."""
+    from jepa_jax import Exact
+    from jepa_jax.data import open_source
+    from jepa_jax.scoring import load_calibration
+    from jepa_jax.scoring.calibration import calibrate_for_run
+
+    total = open_source(source).count()
+    if s["limit"] is not None:
+        total = s["limit"] if total is None else min(total, s["limit"])
+    if s["calibration"] is not None:
+        calibration = load_calibration(s["calibration"])
+    elif total is not None and total < 2 * s["calibration_images"]:
+        messages.print(
+            f"auto: {total} images are too few to calibrate on {s['calibration_images']} "
+            "of them: exact"
+        )
+        return Exact()
+    else:
+        with Progressing("calibrating") as progress:
+            calibration = calibrate_for_run(
+                out,
+                encoder,
+                source,
+                images=s["calibration_images"],
+                precision=s["precision"],
+                batch_size=s["batch_size"],
+                seed=s["seed"],
+                limit=s["limit"],
+                on_start=progress.start,
+                on_image=progress.advance,
+            )
+    calibration.check(encoder, s["precision"])
+    _print_candidates(calibration, total)
+    chosen = calibration.choose(s["target_spearman"])
+    messages.print(f"auto: {chosen.name} (the cheapest of {s['target_spearman']} and above)")
+    return chosen.estimator()
 
 
-def _progress() -> Progress:
-    """A progress bar on a terminal, nothing elsewhere."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=_messages,
-        disable=not sys.stderr.isatty(),
-        transient=True,
+def _print_candidates(calibration, total: int | None) -> None:
+    """The table of methods: what each costs and what it was measured to be worth."""
+    layout = "{:<22} {:>10} {:>10} {:>12} {:>10} {:>12}"
+    head = ("method", "cost, VJPs", "images/s", "time", "Spearman", "error, nats")
+    messages.print(layout.format(*head), style="bold")
+    for c in calibration.candidates():
+        time = "" if total is None else _duration(total * c.seconds)
+        sizes = (f"{c.cost:.0f}", f"{1 / c.seconds:.3g}", time)
+        messages.print(layout.format(c.name, *sizes, f"{c.spearman:.4f}", f"{c.rmse:.2f}"))
+    messages.print(
+        f"measured on {calibration.facts['images']} images (a sketch: each predicted from the "
+        "others); times follow from the exact one's, a JVP counted as 1.5 VJPs",
+        style="dim",
     )
 
 
-def _warn_of_idle_gpu(platform: str) -> None:
-    """A GPU that JAX does not use is said, loudly: hours would go by on the CPU unnoticed."""
-    if platform == "cpu" and (shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0")):
-        _messages.print(
-            "warning: this machine has an NVIDIA GPU, but JAX runs on the CPU: "
-            "pip install 'jax[cuda13]' (and see JAX_PLATFORMS)",
-            style="bold yellow",
-            markup=False,
-        )
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+
+
+def _share(text: str | None, option: str) -> float:
+    """'5%' or '0.05' as .05; 0 for none."""
+    if text is None:
+        return 0.0
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ValueError(f"{option} must be a share such as '5%' or '0.05', got {text!r}")
+    return share
 
 
 def _closing(summary, out: Path) -> str:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items()))
+    if summary.refined:
+        counts += f", {summary.refined} scored again exactly"
     text = f"{counts or 'nothing left to do'} in {summary.seconds:.1f} s"
     if summary.resumed:
         text += f"; {summary.resumed} rows were there"

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from jepa_jax import linalg
+
 NullBasis = Float[Array, "k r"] | Callable[[Float[Array, " k"]], Float[Array, "k r"]]
 Covariates = Callable[[], Mapping[str, Array]]
 
@@ -75,7 +77,7 @@ class Jacobian:
         rank = self.null_basis.shape[1]
         if not rank:
             return jnp.eye(self.shape[0], dtype=self.value.dtype)
-        return jnp.linalg.qr(self.null_basis, mode="complete")[0][:, rank:]
+        return linalg.complement(self.null_basis)
 
     def rows(self, cotangents: Float[Array, "p k"]) -> Float[Array, "p d"]:
         """`cotangents @ J`, by P VJPs that share one primal pass, `chunk` of them at a time.

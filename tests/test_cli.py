@@ -103,3 +103,87 @@ def test_encoders_lists_what_can_be_loaded():
     assert result.exit_code == 0
     line = next(row for row in result.stdout.splitlines() if "facebook/dinov2-small" in row)
     assert line.split()[:6] == ["facebook/dinov2-small", "DINOv2", "cls", "384", "14", "224"]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many")
+    rng = np.random.default_rng(0)
+    for i in range(48):
+        pixels = np.clip(rng.normal(128, 2 * i + 4, (28, 28, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    return folder
+
+
+def test_calibrate_then_score_by_sketch_and_refine(many, tmp_path):
+    calibration, out = tmp_path / "calibration", tmp_path / "scores"
+    made = invoke("calibrate", many, "--encoder", "embedded", "--out", calibration, "--images", 32)
+    assert made.exit_code == 0, made.output
+    assert "32 images, 0 passed over" in made.stderr
+    assert {line.split()[0] for line in made.stderr.splitlines()} >= {"exact", "sketch,", "lanczos"}
+    common = ("score", many, "--encoder", "embedded", "--out", out)
+    result = invoke(
+        *common, "--method", "sketch", "--calibration", calibration, "--cotangents", 8,
+        "--refine", "10%",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = pq.read_table(out).to_pylist()
+    assert len(rows) == 48
+    assert sum(r["method"] == "exact" for r in rows) >= 5
+    assert f"{sum(r['method'] == 'exact' for r in rows)} scored again exactly" in result.stderr
+    shown = invoke("show", out)
+    assert "exact" in shown.stdout
+    other = invoke(
+        "score", many, "--encoder", "embedded", "--embedding", "mean", "--out", tmp_path / "x",
+        "--method", "sketch", "--calibration", calibration,
+    )  # fmt: skip
+    assert other.exit_code == 2
+    assert "embedding: 'cls' in the calibration, 'mean' now" in other.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_auto_chooses_says_why_and_is_continued(many, tmp_path):
+    out = tmp_path / "scores"
+    command = (
+        "score", many, "--encoder", "embedded", "--out", out, "--method", "auto",
+        "--calibration-images", 20, "--target-spearman", 0.9,
+    )  # fmt: skip
+    first = invoke(*command, "--limit", 44)
+    assert first.exit_code == 0, first.output
+    assert "auto: sketch, " in first.stderr
+    assert "Spearman" in first.stderr
+    again = invoke(*command, "--limit", 44)
+    assert again.exit_code == 0, again.output
+    assert "nothing left to do" in again.stderr
+    few = invoke(*command[:-4], "--limit", 44, "--calibration-images", 30, "--target-spearman", 0.9)
+    assert few.exit_code == 2  # Too few for that: exact, in a folder of sketched scores.
+    assert "estimator.method: 'sketch' before, 'exact' now" in few.stderr
+
+
+def test_random_methods_by_hand(many, tmp_path):
+    for method, settings in (("lanczos", ("--steps", 6)), ("hutchinson", ("--degree", 10))):
+        out = tmp_path / method
+        result = invoke(
+            "score", many, "--encoder", "embedded", "--out", out, "--limit", 3,
+            "--method", method, "--probes", 2, *settings,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        rows = pq.read_table(out).to_pylist()
+        assert {r["method"] for r in rows} == {method}
+        assert all(r["std_error"] > 0 for r in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--method", "sketch"), "needs --calibration DIR"),
+        (("--refine", "5%"), "`refine` needs a calibrated method"),
+        (("--method", "sketch", "--calibration", "nowhere"), "not a calibration"),
+        (("--method", "sketch", "--refine", "lots"), "--refine must be a share such as '5%'"),
+        (("--method", "auto", "--rank", "clip"), "needs --rank structural, got clip"),
+    ],
+)
+def test_method_errors(many, tmp_path, arguments, message):
+    result = invoke("score", many, "--encoder", "embedded", "--out", tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

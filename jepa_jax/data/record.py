@@ -39,7 +39,13 @@ def broken(id: str, source: str, message: str) -> Record:
 
 
 def writable_id(name: str) -> str:
-    """`name` with undecodable bytes spelled out: results are UTF-8, file names need not be."""
+    """`name` with undecodable bytes spelled out: results are UTF-8, file names need not be.
+
+    Two names never become one: where a backslash could be taken for a spelled byte, it is doubled.
+    """
+    spelled = any("\udc80" <= c <= "\udcff" for c in name)
+    if "\\x" in name or (spelled and "\\" in name):
+        name = name.replace("\\", "\\\\")
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

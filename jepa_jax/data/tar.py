@@ -69,7 +69,8 @@ class Tar:
         return None
 
     def _record(self, tar: TarFile, member: TarInfo, label: str, zipped: bool) -> Record:
-        id = f"{label}/{writable_id(member.name)}"
+        # './a.png', as `tar cf x.tar -C folder .` writes it, is 'a.png'.
+        id = f"{label}/{writable_id(member.name.removeprefix('./'))}"
         if not member.isreg():
             # Following it means a look at another place of the archive, perhaps already past.
             return broken(id, self.name, f"a link to {member.linkname!r} within the archive")

@@ -10,10 +10,10 @@ kept: they would be most of what a Jacobian's rows keep of the forward pass. Bot
 
 import jax
 import jax.numpy as jnp
-from jax.core import ShapedArray
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 from jaxtyping import Array, Float
+
+from jepa_jax.primitive import primitive
 
 Heads = Float[Array, "h t d"]
 
@@ -92,32 +92,6 @@ def _transposed_tangent(g, dq, dk, dv, *residuals):
     return *given, *[None] * len(residuals)
 
 
-def _primitive(name: str, function, batcher, multiple_results: bool) -> Primitive:
-    """A primitive that computes `function`: jitted, differentiable, batched by `batcher`."""
-
-    def abstract(*avals):
-        shapes = jax.eval_shape(function, *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals))
-        make = lambda s: ShapedArray(s.shape, s.dtype)
-        return jax.tree.map(make, shapes)
-
-    def jvp(primals, tangents):
-        # Of a derivative, so a second derivative: left to autodiff of the plain formula.
-        tangents = tuple(
-            jnp.zeros_like(x) if type(t) is ad.Zero else t
-            for x, t in zip(primals, tangents, strict=True)
-        )
-        return jax.jvp(function, tuple(primals), tangents)
-
-    primitive = Primitive(name)
-    primitive.multiple_results = multiple_results
-    primitive.def_impl(jax.jit(function))
-    primitive.def_abstract_eval(abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(function, multiple_results=multiple_results))
-    ad.primitive_jvps[primitive] = jvp
-    batching.primitive_batchers[primitive] = batcher
-    return primitive
-
-
-_tangent_p = _primitive("attention_tangent", _tangent, _batched_tangent, False)
-_cotangent_p = _primitive("attention_cotangent", _cotangent, _batched_cotangent, True)
+_tangent_p = primitive("attention_tangent", _tangent, _batched_tangent, False)
+_cotangent_p = primitive("attention_cotangent", _cotangent, _batched_cotangent, True)
 ad.primitive_transposes[_tangent_p] = _transposed_tangent

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from flax import nnx
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 INDEX = "model.safetensors.index.json"
@@ -159,6 +159,14 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def _open(file: Path):
+    """A safetensors file; `ValueError` names one that is damaged, half downloaded say."""
+    try:
+        return safe_open(file, framework="numpy")
+    except SafetensorError as error:
+        raise ValueError(f"{file} is not a complete safetensors file: {error}") from error
+
+
 def read_parameters(
     folder: Path,
     wanted: dict[str, Stored],
@@ -173,7 +181,7 @@ def read_parameters(
 
     Raises `ValueError` that lists every tensor missing, left over, or of another shape.
     """
-    handles = [safe_open(file, framework="numpy") for file in weight_files(folder)]
+    handles = [_open(file) for file in weight_files(folder)]
     where = {name: handle for handle in handles for name in handle.keys()}
     shapes = {name: shape for stored in wanted.values() for name, shape in stored.shapes.items()}
     prefix = max(prefixes, key=lambda p: sum(p + name in where for name in shapes))

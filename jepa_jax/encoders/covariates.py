@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jepa_jax import linalg
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.vit import Block, LayerNorm, ViT, standardize_with_scale
@@ -64,7 +65,7 @@ def _depth(vit: ViT, rule: EmbeddingRule, entering: Array, leaving: Array, z: Ar
 def _describe(gram: Float[Array, "k k"], null: int) -> Float[Array, " q"]:
     """Log-volume and quantiles of the log-eigenvalues, the `null` smallest left out."""
     with jax.enable_x64(True):
-        eigenvalues = jnp.linalg.eigvalsh(gram)
+        eigenvalues = linalg.eigvalsh(gram)
         floor = float(jnp.finfo(gram.dtype).eps) * eigenvalues[-1]
         logs = jnp.log(jnp.maximum(eigenvalues, floor))[null:]
         at = [round(level * (logs.size - 1)) for level in LEVELS]

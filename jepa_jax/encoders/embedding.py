@@ -10,6 +10,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jepa_jax import linalg
 from jepa_jax.encoders.vit import ViT, ViTConfig
 
 _PATTERN = re.compile(r"(?P<pool>cls|mean|projected)(@(?P<layer>\d+))?(?P<unit>\+normalized)?")
@@ -111,11 +112,11 @@ def null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> 
         y = embedding[:, None]
         if directions.shape[1]:
             # Within the span of z's null directions, the part orthogonal to y.
-            directions = jnp.linalg.qr(directions)[0]
+            directions = linalg.qr(directions)[0]
             overlap = directions.T @ y
-            directions = directions @ jnp.linalg.qr(overlap, mode="complete")[0][:, 1:]
+            directions = directions @ linalg.complement(overlap)
         directions = jnp.concatenate([y, directions], axis=1)
-    return jnp.linalg.qr(directions)[0] if directions.shape[1] else directions
+    return linalg.qr(directions)[0] if directions.shape[1] else directions
 
 
 def _layer_norm_null(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]):

@@ -1,19 +1,21 @@
 """Fitting the spectral sketch: what calibration images leave, and the regression on it."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators import factor as factors
 from jepa_jax.estimators import settings
+from jepa_jax.estimators.estimate import Estimator
 from jepa_jax.estimators.sketch import SPECTRUM, SketchCalibration
 from jepa_jax.jacobian import Jacobian
+from jepa_jax.jacobian import jacobian as jacobian_of_function
 
 # Share of the prior variance that a block of features has, and whether its columns are brought to
 # one scale. Chosen on real Jacobians, where a factor of 3 either way moved the error by less than
@@ -36,18 +38,27 @@ class Measurement(NamedTuple):
     """What one Jacobian leaves to a calibration.
 
     `score`: the exact log-volume, nats. `sketch` (P, P): lower triangular L with
-    L L^T = Omega J J^T Omega^T. `covariates`: the Jacobian's, flattened.
+    L L^T = Omega J J^T Omega^T. `covariates`: the Jacobian's, flattened. `others`: what other
+    estimators make of it.
     """
 
-    score: Float[Array, "*n"]
-    sketch: Float[Array, "*n p p"]
-    covariates: dict[str, Float[Array, "*n f"]]
+    score: Float[Array | np.ndarray, "*n"]
+    sketch: Float[Array | np.ndarray, "*n p p"]
+    covariates: Mapping[str, Float[Array | np.ndarray, "*n f"]]
+    others: Mapping[str, Float[Array | np.ndarray, "*n"]] | None = None
 
 
-def measure(jacobian: Jacobian, cotangents: Float[Array, "p k"]) -> Measurement:
+def measure(
+    jacobian: Jacobian,
+    cotangents: Float[Array, "p k"],
+    others: Mapping[str, Estimator] | None = None,
+    key: PRNGKeyArray | None = None,
+) -> Measurement:
     """The exact structural-rank score of a Jacobian and its sketch by `cotangents`, from K VJPs.
 
-    Raises `ValueError` where D is smaller than the live rows: a sketch has no place there.
+    `others` are estimators to compare: they run on the square root of J J^T, with the singular
+    values of J and at next to no cost. Raises `ValueError` where D is smaller than the live rows:
+    a sketch has no place there.
     """
     if jacobian.shape[1] < jacobian.live:
         raise ValueError(
@@ -58,12 +69,23 @@ def measure(jacobian: Jacobian, cotangents: Float[Array, "p k"]) -> Measurement:
     basis = jacobian.live_basis()
     factor = factors.factorise(jacobian.rows(basis.T))
     score = factors.log_volume(factor).astype(dtype)
-    restricted = jnp.matmul(cotangents, basis, precision=jax.lax.Precision.HIGHEST)
-    with jax.enable_x64(factor.core.dtype == jnp.float64):
-        wide = restricted.astype(factor.core.dtype)
-        sketch = factors.restricted(factor, wide).astype(dtype)
+    root = factors.root(factor)
+    within = jnp.matmul(cotangents, basis, precision=jax.lax.Precision.HIGHEST)
+    with jax.enable_x64(root.dtype == jnp.float64):
+        sketch = factors.restricted(within.astype(root.dtype), root).astype(dtype)
     flat = {name: jnp.ravel(value) for name, value in jacobian.covariates.items()}
-    return Measurement(score, sketch, flat)
+    small = root.astype(dtype)
+    same = jacobian_of_function(lambda x: small @ x, jnp.zeros(small.shape[0], dtype))
+    values = {name: e(same, key).log_volume for name, e in (others or {}).items()}
+    return Measurement(score, sketch, flat, values)
+
+
+def sketch_rows(jacobian: Jacobian, cotangents: Float[Array, "p k"]) -> Float[Array, "p p"]:
+    """`Measurement.sketch` from P VJPs alone: in the precision that they are computed in."""
+    root = factors.root(factors.factorise(jacobian.rows(cotangents)))
+    with jax.enable_x64(root.dtype == jnp.float64):
+        sketch = factors.restricted(jnp.eye(root.shape[0], dtype=root.dtype), root)
+        return sketch.astype(jacobian.value.dtype)
 
 
 def draw_cotangents(k: int, count: int, seed: int = 0) -> Float[np.ndarray, "p k"]:

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jepa_jax import linalg
+
 # Columns handled at once by the Gram products: bounds their temporaries to a few m x BLOCK arrays.
 BLOCK = 4096
 
@@ -42,8 +44,8 @@ def gram(a: Float[Array, "m n"], products: DTypeLike) -> Factor:
         if jnp.finfo(products).bits > jnp.finfo(a.dtype).bits:
             return Factor(identity, first)
         shift = float(jnp.finfo(products).eps) * jnp.trace(first)
-        left = jnp.linalg.cholesky(first + shift * identity)
-        inverse = jax.scipy.linalg.solve_triangular(left, identity, lower=True)
+        left = linalg.cholesky(first + shift * identity)
+        inverse = linalg.lower_solve(left, identity)
         return Factor(left, _blocked_gram(a, inverse.astype(products), products))
 
 
@@ -81,7 +83,7 @@ def qr(a: Float[Array, "m n"]) -> Factor:
 
     Needs no float64. Cost: 4 m^2 n operations, and a copy of A.
     """
-    r = jnp.linalg.qr(a.T, mode="r")
+    r = linalg.qr_r(a.T)
     return Factor(r.T, jnp.eye(a.shape[0], dtype=a.dtype))
 
 
@@ -111,18 +113,23 @@ def factorise(a: Float[Array, "m n"], method: Literal["auto", "gram", "qr"] = "a
     return jax.lax.platform_dependent(a, cpu=exact, cuda=mixed, rocm=mixed, default=single)
 
 
-def restricted(factor: Factor, rows: Float[Array, "p m"]) -> Float[Array, "p p"]:
-    """Lower triangular L with L L^T = rows A A^T rows^T, for p <= m rows of the factor's type."""
+def root(factor: Factor) -> Float[Array, "m m"]:
+    """T with T T^T = A A^T."""
     with jax.enable_x64(factor.core.dtype == jnp.float64):
-        eigenvalues, vectors = jnp.linalg.eigh(factor.core)
-        root = _dot(factor.left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0)))
-        return jnp.linalg.qr(_dot(rows, root).T, mode="r").T
+        eigenvalues, vectors = linalg.eigh(factor.core)
+        return _dot(factor.left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0)))
+
+
+def restricted(rows: Float[Array, "p m"], root: Float[Array, "m m"]) -> Float[Array, "p p"]:
+    """Lower triangular L with L L^T = rows A A^T rows^T, for p <= m rows of the root's type."""
+    with jax.enable_x64(root.dtype == jnp.float64):
+        return linalg.qr_r(_dot(rows, root).T).T
 
 
 def log_volume(factor: Factor) -> Float[Array, ""]:
     """Sum of the logs of A's singular values; -inf where A has no full row rank."""
     with jax.enable_x64(factor.core.dtype == jnp.float64):
-        pivots = jnp.square(jnp.diagonal(jnp.linalg.cholesky(factor.core)))
+        pivots = jnp.square(jnp.diagonal(linalg.cholesky(factor.core)))
         # A pivot within rounding of zero, or a Cholesky factorisation that broke down (NaN) on
         # finite entries, is a zero singular value: its log would otherwise be that of noise.
         floor = float(jnp.finfo(pivots.dtype).eps) * pivots.size * jnp.diagonal(factor.core).max()
@@ -134,6 +141,4 @@ def log_volume(factor: Factor) -> Float[Array, ""]:
 def singular_values(factor: Factor) -> Float[Array, " m"]:
     """A's singular values, descending; zeros where A has no full row rank."""
     with jax.enable_x64(factor.core.dtype == jnp.float64):
-        eigenvalues, vectors = jnp.linalg.eigh(factor.core)
-        root = vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0))
-        return jnp.linalg.svd(_dot(factor.left, root), compute_uv=False)
+        return linalg.svdvals(root(factor))

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jepa_jax import linalg
+
 Result = TypeVar("Result")
 Function = Callable[[Array], Array]  # Of singular values.
 
@@ -38,7 +40,7 @@ def gauss(
     The nodes are B's singular values, their weights the squared first components of its right
     singular vectors. Source: Golub and Meurant, Matrices, Moments and Quadrature, 2010, ch. 6.
     """
-    _, nodes, right = jnp.linalg.svd(_matrix(diagonal, above))
+    _, nodes, right = jax.vmap(linalg.svd)(_matrix(diagonal, above))
     weights = jnp.square(right[:, :, 0])
     # A node without weight may be anything, and the log of zero is infinite.
     return jnp.where(weights == 0, 0, weights * function(nodes)).sum(1)
@@ -56,7 +58,7 @@ def gauss_radau(
     and Gauss's no smaller: the errors have the signs of an odd and of an even derivative of the
     log (Golub and Meurant, 2010, ch. 6). NaN where a smaller node of Gauss proves the floor wrong.
     """
-    nodes = jnp.linalg.svd(_matrix(diagonal, above[:, :-1]), compute_uv=False)
+    nodes = jax.vmap(linalg.svdvals)(_matrix(diagonal, above[:, :-1]))
     node = jnp.square(floor * nodes[:, 0])
 
     # The last diagonal entry that makes `node` an eigenvalue of B^T B, by the stationary quotient-
@@ -74,13 +76,13 @@ def first_column(
     function: Function, diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]
 ) -> Float[Array, "p m"]:
     """f(sqrt(B^T B)) e_1: V times it is f(sqrt(T^T T)) v for the unit starting vector v."""
-    _, nodes, right = jnp.linalg.svd(_matrix(diagonal, above))
+    _, nodes, right = jax.vmap(linalg.svd)(_matrix(diagonal, above))
     return jnp.sum(right * (function(nodes) * right[:, :, 0])[:, :, None], axis=1)
 
 
 def extremes(diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]) -> Float[Array, " 2"]:
     """The smallest and the largest singular value of all B."""
-    nodes = jnp.linalg.svd(_matrix(diagonal, above), compute_uv=False)
+    nodes = jax.vmap(linalg.svdvals)(_matrix(diagonal, above))
     return jnp.stack([nodes.min(), nodes.max()])
 
 

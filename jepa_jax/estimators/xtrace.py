@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jepa_jax import linalg
 from jepa_jax.estimators import quadrature, settings
 from jepa_jax.estimators.bidiagonal import bidiagonalise
 from jepa_jax.estimators.estimate import Estimate, Rank
@@ -118,8 +119,8 @@ def _leave_one_out(
     """XTrace's s estimates of tr A from w_i and A w_i, which leave each w_i out of the space in
     turn: the trace on the space of the others, and on its complement Hutchinson's of w_i."""
     count, size = start.shape
-    q, r = jnp.linalg.qr(image.T)
-    left_out = jnp.linalg.inv(r)  # Row i is normal to the images of all but w_i, within the space.
+    q, r = linalg.qr(image.T)
+    left_out = linalg.inv(r)  # Row i is normal to the images of all but w_i, within the space.
     left_out = left_out / norms(left_out)
     images = product(q.T)
     inner = dot(images, q)  # Entry (i, j): q_i^T A^T q_j.

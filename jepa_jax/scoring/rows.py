@@ -90,6 +90,8 @@ def make_row(
         return row
     values, errors = np.asarray(scores.jepa_score, np.float64), scores.std_error
     row["rank"] = int(scores.rank[0])
+    if scores.flagged is not None:
+        row["flagged"] = bool(scores.flagged.any())
     if not np.isfinite(values).all():
         row["status"] = "nonfinite"
         row["error"] = _nonfinite(values, scores.embedding)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -9,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jepa_jax.data import Source, open_source
+from jepa_jax.estimators import Exact, Sketch
+from jepa_jax.scoring import refine as refinement
 from jepa_jax.scoring import rows as row_making
 from jepa_jax.scoring import shards
+from jepa_jax.scoring.refine import Refinement
 from jepa_jax.scoring.resume import Todo, Writer
 from jepa_jax.scoring.rows import GROUPS
 from jepa_jax.scoring.scorer import Scorer
@@ -21,12 +26,17 @@ from jepa_jax.scoring.stream import ahead, scored
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a run did. `counts`: rows by status, of this run; `resumed`: rows found done."""
+    """What a run did.
+
+    `counts`: rows by status, of this run; `refined`: rows that it scored again exactly; `resumed`:
+    rows found done.
+    """
 
     out: Path
     counts: dict[str, int]
     resumed: int
     seconds: float
+    refined: int = 0
 
     @property
     def scored(self) -> int:
@@ -42,6 +52,7 @@ def run(
     views: int = 1,
     store: Iterable[str] = (),
     limit: int | None = None,
+    refine: Refinement | None = None,
     shard_size: int = 1024,
     workers: int = 8,
     on_start: Callable[[int | None, int], None] | None = None,
@@ -52,7 +63,8 @@ def run(
     `source`: whatever `jepa_jax.data.open_source` takes. `views`: 1 for the image itself, N for
     Eq. 4 over N random views (column `views`). `store`: groups of columns, of "embedding",
     "spectrum" (65 quantiles of log sigma) and "image" (size, bits per pixel). `limit`: the first
-    so many images. `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess.
+    so many images. `refine`: which rows of a calibrated method are scored again exactly when all
+    are scored. `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess.
     `on_start(total, done)` and `on_row(row)` report progress.
 
     The folder gets a manifest and one Parquet file a shard, each replaced atomically, at the
@@ -77,10 +89,14 @@ def run(
     _check(views, store, limit, shard_size, workers)
     scorer = _with_spectrum(scorer, store)
     opened = open_source(source)
-    groups = store + (("views",) if views > 1 else ())
-    columns = shards.schema(groups)
-    settings = describe(scorer, opened, views, store, shard_size)
+    calibrated = isinstance(scorer.estimator, Sketch)
+    if refine is not None and not calibrated:
+        raise ValueError("`refine` needs a calibrated method (a sketch): an exact score is final")
+    groups = store + (("views",) if views > 1 else ()) + (("calibrated",) if calibrated else ())
+    columns = shards.schema(groups + (("refined",) if refine else ()))
+    settings = describe(scorer, opened, views, store, shard_size, refine)
     counts: Counter[str] = Counter()
+    refined = 0
 
     with shards.locked(out):
         shards.check_manifest(out, settings, _facts(scorer))
@@ -112,18 +128,37 @@ def run(
             # Also after Ctrl-C or a failure: what is scored is kept.
             writer.flush()
             prepared.close()
-    return Summary(out, dict(counts), todo.resumed, time.monotonic() - started)
+        if refine is not None:
+            again = refinement.refine(
+                _exact(scorer),
+                opened,
+                out,
+                refine,
+                columns,
+                shard_size=shard_size,
+                views=views,
+                store=store,
+                workers=workers,
+                on_start=on_start,
+                on_row=on_row,
+            )
+            refined = sum(again.values())
+    return Summary(out, dict(counts), todo.resumed, time.monotonic() - started, refined)
 
 
 def describe(
-    scorer: Scorer, source: Source, views: int, store: tuple[str, ...], shard_size: int
+    scorer: Scorer,
+    source: Source,
+    views: int,
+    store: tuple[str, ...],
+    shard_size: int,
+    refine: Refinement | None = None,
 ) -> dict[str, Any]:
     """The settings that the manifest locks."""
     from jepa_jax import __version__
 
     encoder = scorer.encoder
-    estimator: Any = scorer.estimator  # A dataclass, as `Estimator` says.
-    return {
+    settings = {
         "version": __version__,
         "source": source.name,
         "encoder": {
@@ -131,13 +166,42 @@ def describe(
             "embedding": str(encoder.rule),
             "image_size": encoder.image_size,
         },
-        "estimator": {"method": type(estimator).__name__.lower(), **dataclasses.asdict(estimator)},
+        "estimator": describe_estimator(scorer.estimator),
         "precision": scorer.precision,
         "views": views,
         "seed": scorer.seed,
         "store": list(store),
         "shard_size": shard_size,
     }
+    return settings | ({"refine": dataclasses.asdict(refine)} if refine else {})
+
+
+def describe_estimator(estimator: Any) -> dict[str, Any]:
+    """An estimator's method and settings; of a calibration, its size and a hash of its arrays."""
+    method = type(estimator).__name__.lower()
+    if not isinstance(estimator, Sketch):
+        return {"method": method, **dataclasses.asdict(estimator)}
+    calibration = estimator.calibration
+    digest = hashlib.sha256()
+    for array in jax.tree.leaves(calibration):
+        digest.update(np.asarray(array).tobytes())
+    return {
+        "method": method,
+        "cotangents": calibration.cotangents.shape[0],
+        "blocks": list(calibration.blocks),
+        "calibration": digest.hexdigest(),
+    }
+
+
+def _exact(scorer: Scorer) -> Scorer:
+    """The exact scorer of the same encoder, always of the highest precision."""
+    return Scorer(
+        scorer.encoder,
+        Exact(),
+        batch_size=scorer.batch_size,
+        chunk=scorer.chunk,
+        seed=scorer.seed,
+    )
 
 
 def _facts(scorer: Scorer) -> dict[str, Any]:

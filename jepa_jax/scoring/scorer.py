@@ -7,11 +7,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimate, Estimator
-from jepa_jax.jacobian import jacobian
+from jepa_jax.jacobian import Jacobian, jacobian
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.plan import Plan, make_plan
 from jepa_jax.scoring.precision import Precision, matmul_precision
@@ -21,7 +21,8 @@ class Scores(NamedTuple):
     """Scores of N images, NumPy arrays. Log-volumes and errors in nats; higher = more typical.
 
     `jepa_score`, `std_error`, `bias_bound` (NaN where the method has none) and `rank` (N,);
-    `embedding` (N, K); `singular_values` (N, rank) where the estimator returns them, or None.
+    `embedding` (N, K); `singular_values` (N, rank) and `flagged` (N,), outside of what a calibrated
+    estimator was fitted on, where the estimator returns them, or None.
     """
 
     jepa_score: Float[np.ndarray, " n"]
@@ -30,6 +31,7 @@ class Scores(NamedTuple):
     rank: Int[np.ndarray, " n"]
     embedding: Float[np.ndarray, "n k"]
     singular_values: Float[np.ndarray, "n r"] | None = None
+    flagged: Bool[np.ndarray, " n"] | None = None
 
 
 def map_columns(
@@ -78,7 +80,10 @@ class Scorer:
         self.encoder, self.estimator = encoder, estimator
         self.precision: Precision = precision
         self.batch_size, self.chunk, self.seed = batch_size, chunk, seed
-        self._compiled = jax.jit(self._estimate, static_argnums=3)
+        # A calibrated estimator is a pytree of arrays, an argument of the program; others are
+        # settings, and part of it.
+        self._fitted = not jax.tree_util.all_leaves([estimator])
+        self._compiled = jax.jit(self._estimate, static_argnums=4)
 
     def plan(self, height: int, width: int) -> Plan:
         """Images a batch and cotangents a chunk for images of this size."""
@@ -135,7 +140,8 @@ class Scorer:
         fill = [*range(count), *[0] * (plan.batch - count)]
         keys = keys_of(self.seed, [names[i] for i in fill])
         with matmul_precision(self.precision):
-            return count, self._compiled(self.encoder.state, images[fill], keys, plan.chunk)
+            fitted = self.estimator if self._fitted else None
+            return count, self._compiled(self.encoder.state, fitted, images[fill], keys, plan.chunk)
 
     def collect(self, dispatched: tuple[int, tuple[Estimate, Array]]) -> Scores:
         """Waits for a dispatched batch."""
@@ -148,23 +154,22 @@ class Scorer:
             rank=estimate.rank,
             embedding=embedding,
             singular_values=estimate.singular_values,
+            flagged=estimate.flagged,
         )
 
     def _estimate(
         self,
         state: nnx.State,
+        fitted: Estimator | None,
         images: Float[Array, "b h w c"],
         keys: PRNGKeyArray,
         chunk: int,
     ) -> tuple[Estimate, Float[Array, "b k"]]:
+        estimator = self.estimator if fitted is None else fitted
+
         def one(image: Float[Array, "h w c"], key: PRNGKeyArray):
-            operator = jacobian(
-                lambda u: self.encoder.embed_coordinates(state, u),
-                self.encoder.coordinates(state, image),
-                chunk=chunk,
-                null_basis=lambda z: self.encoder.null_basis(state, z),
-            )
-            return self.estimator(operator, key), operator.value
+            operator = jacobian_of(self.encoder, state, image, chunk)
+            return estimator(operator, key), operator.value
 
         # A batch of one is not worth a batch dimension in every product.
         if images.shape[0] == 1:
@@ -176,3 +181,21 @@ class Scorer:
         from jepa_jax.scoring.run import run
 
         return run(self, source, out, **settings)
+
+
+def jacobian_of(
+    encoder: Encoder, state: nnx.State, image: Float[Array, "h w c"], chunk: int | None = None
+) -> Jacobian:
+    """The Jacobian of an encoder's embedding at one preprocessed image.
+
+    With respect to `Encoder.coordinates`, which leave the singular values as they are; with the
+    null directions and the covariates that the encoder knows.
+    """
+    coordinates = encoder.coordinates(state, image)
+    return jacobian(
+        lambda u: encoder.embed_coordinates(state, u),
+        coordinates,
+        chunk=chunk,
+        null_basis=lambda z: encoder.null_basis(state, z),
+        covariates=lambda: encoder.covariates(state, coordinates),
+    )

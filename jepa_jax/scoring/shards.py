@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 # Parquet readers skip names that begin with an underscore: the folder reads as one table.
 MANIFEST = "_manifest.json"
+# The calibration that a run made for itself.
+CALIBRATION = "_calibration"
 
 _COLUMNS: dict[str, pa.DataType] = {
     "id": pa.string(),
@@ -28,6 +30,8 @@ _OPTIONAL: dict[str, dict[str, pa.DataType]] = {
     "spectrum": {"spectrum": pa.list_(pa.float32())},
     "image": {"width": pa.int32(), "height": pa.int32(), "bits_per_pixel": pa.float32()},
     "views": {"views": pa.list_(pa.float64())},
+    "calibrated": {"flagged": pa.bool_()},
+    "refined": {"sketch_score": pa.float64(), "sketch_std_error": pa.float64()},
 }
 
 
@@ -115,7 +119,7 @@ def locked(out: Path) -> Iterator[None]:
 
 def _ours(name: str) -> bool:
     return (
-        name == MANIFEST
+        name in (MANIFEST, CALIBRATION)
         or (name.startswith("scores-") and name.endswith(".parquet"))
         or (name.startswith((".scores-", f".{MANIFEST}")) and name.endswith(".tmp"))
     )
@@ -150,7 +154,8 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
     path = out / MANIFEST
     # Through JSON, so that both sides have its types.
     settings = json.loads(json.dumps(settings))
-    if not path.exists():
+    if not shard_paths(out) or not path.exists():
+        # Without rows there is nothing that other settings could contradict.
         if shard_paths(out):
             raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
         content = json.dumps({"settings": settings, "facts": facts}, indent=2)

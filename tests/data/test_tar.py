@@ -124,3 +124,8 @@ def test_a_link_is_a_record_that_says_so(tmp_path):
 
 def test_an_archive_without_images_is_empty(tmp_path):
     assert ids(Tar(write(tmp_path / "t.tar", tarred({"a.txt": b"x"})))) == []
+
+
+def test_a_leading_dot_is_no_part_of_an_id(tmp_path):
+    members = {f"./{name}": data for name, data in MEMBERS.items()}
+    assert ids(Tar(write(tmp_path / "t.tar", tarred(members)))) == IDS

@@ -166,3 +166,10 @@ def test_an_elongated_image_is_refused_before_it_is_resized(folder):
 
     with pytest.raises(ValueError, match="1 x 30000 pixels is too elongated"):
         load_encoder(folder).preprocess(Image.new("RGB", (1, 30000)))
+
+
+def test_a_damaged_weight_file_is_named(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:10_000])
+    with pytest.raises(ValueError, match=r"model\.safetensors is not a complete safetensors file"):
+        load_encoder(folder)

@@ -254,3 +254,20 @@ def test_settings_are_checked(scorer, tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         scorer.run(records(1), tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_rows_is_nobodys(scorer, encoder, tmp_path):
+    """A source that fails before its first row leaves no settings behind."""
+
+    class Failing:
+        name = "failing"
+
+        def __iter__(self):
+            raise ConnectionError("no network")
+
+        def count(self):
+            return None
+
+    with pytest.raises(ConnectionError):
+        scorer.run(Failing(), tmp_path)
+    assert scorer.run(records(2), tmp_path).counts == {"ok": 2}

@@ -50,7 +50,7 @@ def test_order_does_not_matter(encoder, scorer):
 def test_compiles_once_a_size(encoder, monkeypatch):
     scorer = Scorer(encoder, Exact(), batch_size=2)
     counted = chex.assert_max_traces(scorer._estimate, n=2)
-    scorer._compiled = jax.jit(counted, static_argnums=3)
+    scorer._compiled = jax.jit(counted, static_argnums=4)
     for count in (1, 5, 2, 4):
         scorer.score(images_of(encoder, count))
     scorer.score(images_of(encoder, 3, encoder.image_size + encoder.config.patch_size))

@@ -1,0 +1,365 @@
+"""Calibrating a sketch on images of a source, saving it, and choosing the cheapest good method."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+from jaxtyping import Array, Float
+from safetensors.numpy import load_file, save_file
+
+from jepa_jax.data import Record, open_source
+from jepa_jax.encoders import Encoder
+from jepa_jax.estimators import Estimator, Exact, Hutchinson, Lanczos, Sketch, SketchSamples
+from jepa_jax.estimators import calibrate as fitting
+from jepa_jax.estimators.calibrate import FEWEST, Measurement
+from jepa_jax.scoring import shards
+from jepa_jax.scoring.keys import keys_of
+from jepa_jax.scoring.precision import Precision, matmul_precision
+from jepa_jax.scoring.rows import prepare
+from jepa_jax.scoring.scorer import Scorer, jacobian_of
+
+ARRAYS, FACTS = "calibration.safetensors", "calibration.json"
+# The most cotangents measured: beyond half of K, or so many, a sketch saves little.
+_MOST_COTANGENTS = 192
+# The random methods that a calibration compares, on the same images.
+RANDOM: dict[str, Estimator] = {"lanczos": Lanczos(), "hutchinson": Hutchinson()}
+# A JVP's cost in VJPs.
+JVP_COST = 1.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A method, its cost in VJPs (a JVP counts 1.5), and its measured agreement with `Exact`.
+
+    `spearman` and `rmse` (nats): over the calibration images, leave-one-out for a sketch; those of
+    a random method after its mean bias is taken off. `seconds`: expected of one image.
+    """
+
+    name: str
+    cost: float
+    spearman: float
+    rmse: float
+    seconds: float
+    estimator: Callable[[], Estimator]
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Exact scores, sketches and features of calibration images, and what they hold for.
+
+    `locked`: encoder (fingerprint, embedding rule, image size) and precision, outside of which it
+    is refused. `facts`: source, ids, seconds an exact image, device, versions.
+    """
+
+    samples: SketchSamples
+    locked: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the measurements and of what they hold for."""
+        digest = hashlib.sha256(json.dumps(self.locked, sort_keys=True).encode())
+        for name, array in sorted(_arrays(self.samples).items()):
+            digest.update(name.encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def check(self, encoder: Encoder, precision: Precision = "highest") -> None:
+        """Raises `ValueError` where it was made for something else, showing both values."""
+        now = locked_settings(encoder, precision)
+        changed = [
+            f"{key}: {self.locked.get(key)!r} in the calibration, {now[key]!r} now"
+            for key in now
+            if self.locked.get(key) != now[key]
+        ]
+        if changed:
+            raise ValueError(
+                "the calibration was made for something else; make another one "
+                "(jepa-jax calibrate)\n  " + "\n  ".join(changed)
+            )
+
+    def sketch(self, encoder: Encoder, cotangents: int, precision: Precision = "highest") -> Sketch:
+        """The sketch of so many VJPs, for the encoder and precision that it was made for."""
+        self.check(encoder, precision)
+        return Sketch(self.samples.fit(cotangents).calibration)
+
+    def candidates(self) -> list[Candidate]:
+        """Every method that was compared, the cheapest first, `Exact` among them."""
+        s = self.samples
+        k = s.cotangents.shape[1]
+        exact_cost = float(s.rank)
+        each = self.facts["seconds_an_exact_image"] / exact_cost
+        found = [Candidate("exact", exact_cost, 1.0, 0.0, each * exact_cost, Exact)]
+        for count in _counts(len(s.cotangents)):
+            fit = s.fit(count)
+            found.append(
+                Candidate(
+                    f"sketch, {count} cotangents",
+                    float(count),
+                    fit.spearman,
+                    fit.rmse,
+                    each * count,
+                    lambda fit=fit: Sketch(fit.calibration),
+                )
+            )
+        for name, values in (s.measured.others or {}).items():
+            estimator = RANDOM[name]
+            vjps, jvps = estimator.cost(k, s.rank)
+            cost = vjps + JVP_COST * jvps
+            rank, spread = _agreement(values, s.measured.score)
+            found.append(Candidate(name, cost, rank, spread, each * cost, lambda e=estimator: e))
+        return sorted(found, key=lambda c: c.cost)
+
+    def choose(self, target_spearman: float = 0.98) -> Candidate:
+        """The cheapest candidate whose measured rank correlation reaches the target."""
+        if not 0 < target_spearman <= 1:
+            raise ValueError(f"`target_spearman` must be in (0, 1], got {target_spearman}")
+        return next(c for c in self.candidates() if c.spearman >= target_spearman)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes calibration.safetensors and calibration.json into `folder`, made if need be."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"locked": self.locked, "facts": self.facts, "fingerprint": self.fingerprint}
+        save_file(_arrays(self.samples), folder / f".{ARRAYS}.tmp")
+        (folder / f".{ARRAYS}.tmp").replace(folder / ARRAYS)
+        temporary = folder / f".{FACTS}.tmp"
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.replace(folder / FACTS)
+
+
+def load_calibration(folder: str | Path) -> Calibration:
+    """A saved calibration; `FileNotFoundError` or `ValueError` says what is wrong with it."""
+    folder = Path(folder)
+    for name in (ARRAYS, FACTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no {name} in {folder}: not a calibration")
+    try:
+        content = json.loads((folder / FACTS).read_text())
+        arrays = load_file(folder / ARRAYS)
+        packed = arrays["sketch"]
+        most = arrays["cotangents"].shape[0]
+        sketch = np.zeros((len(packed), most, most), packed.dtype)
+        sketch[(slice(None), *np.tril_indices(most))] = packed
+        named = lambda prefix: {
+            name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
+        }
+        measured = Measurement(arrays["score"], sketch, named("covariate."), named("other."))
+        samples = SketchSamples(arrays["cotangents"], measured, int(content["locked"]["rank"]))
+        found = Calibration(samples, content["locked"], content["facts"])
+    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder} is not a readable calibration: {error!r}") from error
+    if found.fingerprint != content.get("fingerprint"):
+        raise ValueError(f"{folder}: {ARRAYS} and {FACTS} do not belong together")
+    return found
+
+
+def calibrate(
+    encoder: Encoder,
+    source: Any,
+    *,
+    images: int = 128,
+    precision: Precision = "highest",
+    batch_size: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    on_start: Callable[[int | None, int], None] | None = None,
+    on_image: Callable[[], None] = lambda: None,
+) -> Calibration:
+    """Measures exact scores and sketches of `images` images of `source`.
+
+    They are taken evenly over the source where its length is known, from its beginning where not;
+    what cannot be read is passed over. Let them include the kinds of images to be scored, also the
+    odd ones: a sketch holds for what it has seen. `precision` is that of the sketch's VJPs; the
+    exact scores are always "highest".
+
+    Raises `ValueError` with fewer than 16 usable images.
+
+    Cost: K VJPs an image. Memory: a batch's Jacobians, and about 0.1 MB an image.
+    """
+    if images < FEWEST:
+        raise ValueError(f"`images` must be at least {FEWEST}, got {images}")
+    opened = open_source(source)
+    scorer = Scorer(encoder, Exact(), precision=precision, batch_size=batch_size, seed=seed)
+    run = _Measuring(scorer)
+    ids, parts, passed_over = [], [], 0
+    waiting: list[tuple[str, np.ndarray]] = []
+
+    def measure_waiting() -> None:
+        nonlocal passed_over
+        if not waiting:
+            return
+        found = run([name for name, _ in waiting], np.stack([image for _, image in waiting]))
+        for i, (name, _) in enumerate(waiting):
+            one = jax.tree.map(lambda a, i=i: a[i], found)
+            if np.isfinite(one.score):
+                ids.append(name)
+                parts.append(one)
+            else:
+                passed_over += 1
+        waiting.clear()
+        for _ in range(found.score.shape[0]):
+            on_image()
+
+    if on_start is not None:
+        on_start(images, 0)
+    for record in _spread(opened, images, limit):
+        prepared = prepare(record, encoder, views=1, seed=seed, describe=False)
+        if prepared.error is not None:
+            passed_over += 1
+            continue
+        waiting.append((record.id, prepared.inputs[0]))
+        batch = scorer.plan(*prepared.inputs[0].shape[:2]).batch
+        if len(waiting) >= batch:
+            measure_waiting()
+    measure_waiting()
+    if len(ids) < FEWEST:
+        raise ValueError(
+            f"a calibration needs at least {FEWEST} images, {opened.name} gave {len(ids)} "
+            f"({passed_over} could not be read or scored)"
+        )
+    measured = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+    device = jax.devices()[0]
+    return Calibration(
+        SketchSamples(run.cotangents, measured, run.rank),
+        locked_settings(encoder, precision) | {"rank": run.rank},
+        {
+            "encoder": encoder.name,
+            "source": opened.name,
+            "images": len(ids),
+            "passed_over": passed_over,
+            "seconds_an_exact_image": run.seconds_an_image,
+            "device": f"{device.platform}: {device.device_kind}",
+            "jax": jax.__version__,
+            "seed": seed,
+            "ids": ids,
+        },
+    )
+
+
+def calibrate_for_run(out: Path, encoder: Encoder, source: Any, **settings) -> Calibration:
+    """The calibration that a run keeps in its output folder: made once, found by its reruns."""
+    folder = out / shards.CALIBRATION
+    if (folder / FACTS).exists():  # Written last: without it, a calibration was cut off.
+        return load_calibration(folder)
+    with shards.locked(out):  # Also says whether the folder can be written to.
+        found = calibrate(encoder, source, **settings)
+        found.save(folder)
+    return found
+
+
+def check_folder(folder: Path) -> None:
+    """Raises `FileExistsError` or `NotADirectoryError` where a calibration cannot be put."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"the output must be a folder, {folder} is a file")
+    foreign = {p.name for p in folder.iterdir()} - {ARRAYS, FACTS} if folder.exists() else set()
+    if foreign:
+        raise FileExistsError(
+            f"the output folder {folder} holds other things ({', '.join(sorted(foreign)[:3])}): "
+            "give an empty or new one"
+        )
+
+
+def locked_settings(encoder: Encoder, precision: Precision) -> dict[str, Any]:
+    """What a calibration holds for, beside its rank."""
+    return {
+        "fingerprint": encoder.fingerprint,
+        "embedding": str(encoder.rule),
+        "image_size": encoder.image_size,
+        "precision": precision,
+    }
+
+
+class _Measuring:
+    """The compiled measurement of batches, and how long an image took after the first batch."""
+
+    def __init__(self, scorer: Scorer):
+        self.scorer = scorer
+        k = scorer.encoder.embedding_size
+        most = max(1, min(_MOST_COTANGENTS, (k - 2) // 2))
+        self.cotangents = fitting.draw_cotangents(k, most, scorer.seed)
+        self.rank = 0
+        self._compiled = jax.jit(self._measure, static_argnums=3)
+        self._sketched = jax.jit(self._sketch, static_argnums=2)
+        self._seconds: list[float] = []
+
+    @property
+    def seconds_an_image(self) -> float:
+        """Median over the batches after the first one, which compiles."""
+        return float(np.median(self._seconds[1:] or self._seconds))
+
+    def __call__(self, names: list[str], images: Float[np.ndarray, "b h w c"]) -> Measurement:
+        scorer, count = self.scorer, len(images)
+        plan = scorer.plan(*images.shape[1:3])
+        fill = [*range(count), *[0] * (plan.batch - count)]
+        keys = keys_of(scorer.seed, [f"{names[i]}/0" for i in fill])
+        state = scorer.encoder.state
+        began = time.monotonic()
+        with matmul_precision("highest"):
+            found = jax.block_until_ready(self._compiled(state, images[fill], keys, plan.chunk))
+        self._seconds.append((time.monotonic() - began) / plan.batch)
+        if scorer.precision != "highest":
+            with matmul_precision(scorer.precision):
+                found = found._replace(sketch=self._sketched(state, images[fill], plan.chunk))
+        return jax.tree.map(lambda a: np.asarray(a)[:count], found)
+
+    def _measure(self, state, images: Array, keys: Array, chunk: int) -> Measurement:
+        def one(image: Array, key: Array) -> Measurement:
+            operator = jacobian_of(self.scorer.encoder, state, image, chunk)
+            self.rank = operator.live
+            return fitting.measure(operator, jnp.asarray(self.cotangents), RANDOM, key)
+
+        return jax.vmap(one)(images, keys)
+
+    def _sketch(self, state, images: Array, chunk: int) -> Array:
+        omega = jnp.asarray(self.cotangents)
+        return jax.vmap(
+            lambda x: fitting.sketch_rows(jacobian_of(self.scorer.encoder, state, x, chunk), omega)
+        )(images)
+
+
+def _spread(source: Any, images: int, limit: int | None) -> Iterator[Record]:
+    """Records taken evenly over a source of known length, else from its beginning."""
+    total = source.count()
+    total = limit if total is None else total if limit is None else min(total, limit)
+    taken = 0
+    for index, record in enumerate(source):
+        if (total is not None and index >= total) or taken >= images:
+            return
+        # The next of `images` evenly spaced places.
+        if total is None or total <= images or index >= taken * total // images:
+            taken += 1
+            yield record
+
+
+def _counts(most: int) -> list[int]:
+    """Numbers of cotangents worth comparing."""
+    return [p for p in (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192) if p <= most]
+
+
+def _agreement(values: Any, scores: Any) -> tuple[float, float]:
+    """Rank correlation with the exact scores, and the spread of the error about its mean."""
+    values, scores = np.asarray(values), np.asarray(scores)
+    found: Any = scipy.stats.spearmanr(values, scores)
+    return float(found.statistic), float(np.std(values - scores))
+
+
+def _arrays(samples: SketchSamples) -> dict[str, np.ndarray]:
+    """The arrays of a calibration's file, by name; sketches as their lower triangles."""
+    measured = samples.measured
+    lower = np.tril_indices(len(samples.cotangents))
+    arrays: dict[str, Any] = {
+        "cotangents": samples.cotangents,
+        "score": np.asarray(measured.score),
+        "sketch": np.asarray(measured.sketch)[(slice(None), *lower)],
+    }
+    arrays |= {f"covariate.{name}": a for name, a in measured.covariates.items()}
+    arrays |= {f"other.{name}": a for name, a in (measured.others or {}).items()}
+    return {name: np.ascontiguousarray(np.asarray(a)) for name, a in arrays.items()}
