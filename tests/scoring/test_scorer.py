@@ -69,8 +69,10 @@ def test_no_images_and_spectra(encoder, scorer):
 
 def test_parameters_are_arguments_of_the_program(encoder, scorer):
     text = (
-        jax.jit(scorer._estimate, static_argnums=3)
-        .lower(encoder.state, images_of(encoder, 1), jax.random.split(jax.random.key(0), 1), 8)
+        jax.jit(scorer._estimate, static_argnums=4)
+        .lower(
+            encoder.state, None, images_of(encoder, 1), jax.random.split(jax.random.key(0), 1), 8
+        )
         .as_text()
     )
     # A layer's 64 x 64 weights as a constant would be 8 digits an entry.
