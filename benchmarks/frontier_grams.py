@@ -1,0 +1,157 @@
+"""frontier.py on real Gram matrices: blocks, calibration sizes, other groups, the cascade."""
+
+from pathlib import Path
+
+import frontier_methods as methods
+import numpy as np
+from frontier_metrics import auroc_of, by_group, cascade, mean_of
+from frontier_protocol import baselines, cascade_row, folds, held_out, measure_sketch
+from frontier_report import Row, row
+
+from jepa_jax.encoders.covariates import LEVELS
+from jepa_jax.estimators.calibrate import Measurement, draw_cotangents
+
+FILE = "grams_vits14_112.npz"
+INSIDE = "animal"
+K = 384
+COUNTS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 191)
+# 152 images in 8 folds of 19 leave 133 to calibrate on.
+FOLDS, SIZES = 8, (64, 100, 127)
+# Of the first: "spectrum" alone, and so on.
+BLOCKS = ("spectrum", "depth", "norms", "tokens", "embedding")
+ABLATIONS = {
+    "Sketch, spectrum alone": BLOCKS[:1],
+    "Sketch, spectrum + depth": BLOCKS[:2],
+    "Sketch, spectrum + depth + norms": BLOCKS[:3],
+}
+ABLATED = (16, 24, 32, 48, 64, 96)
+OTHERS_AT = (32, 48, 64)
+
+
+def load(path: Path):
+    """((matrices L, exact scores, groups), null directions, covariates)."""
+    with np.load(path) as data:
+        stored = {name: data[name] for name in data}
+    count = len(stored["score"])
+    matrices = np.zeros((count, K, K), np.float32)
+    matrices[(slice(None), *np.tril_indices(K))] = stored["chol"]
+    weight, bias, z = stored["norm_weight"], stored["norm_bias"], stored["embedding"]
+    # The centring and the scaling of the LayerNorm, orthonormalised.
+    pair = np.stack([np.broadcast_to(1 / weight, z.shape), ((z - bias) / weight) / weight], -1)
+    nulls = np.linalg.qr(pair.astype(np.float64))[0].astype(np.float32)
+    data = matrices, stored["score"], stored["group"]
+    return data, nulls, _covariates(stored)
+
+
+def _covariates(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """As `jepa_jax.encoders.covariates` gives them for a CLS embedding."""
+    states = stored["layer_features"].astype(np.float32)
+    # The patch tokens leaving the last block are not computed for a CLS embedding.
+    summaries = np.concatenate([states[:, :, 0], states[:, :-1, 1]], axis=1)
+    parts = []
+    for level in range(2):  # The final norm, the last block.
+        logs = stored["depth_log_eigs"][:, level].astype(np.float64)[:, ::-1]
+        at = [round(level * (logs.shape[1] - 1)) for level in LEVELS]
+        parts.append(np.concatenate([0.5 * logs.sum(1, keepdims=True), logs[:, at]], axis=1))
+    found = {
+        "depth": np.concatenate(parts, axis=1),
+        "norms": 0.5 * np.log(np.square(summaries).sum(-1)),
+        "tokens": summaries.reshape(len(states), -1),
+        "embedding": stored["embedding"],
+    }
+    return {name: block.astype(np.float32) for name, block in found.items()}
+
+
+def run(path: Path, seeds: int) -> dict:
+    """Everything on the Gram matrices, `seeds` draws of cotangents and folds."""
+    data, nulls, covariates = load(path)
+    matrices, scores, groups = data
+    live = K - nulls.shape[2]
+    samples = [methods.measured(matrices, nulls, max(COUNTS), seed) for seed in range(seeds)]
+    rows = baselines(data, nulls, samples[0].score, live, INSIDE, COUNTS)
+    many = [(FOLDS, SIZES[-1], seed) for seed in range(seeds)]
+
+    def add(method: str, blocks, p: int, settings, setting: str = "") -> Row:
+        figures = measure_sketch(data, samples, covariates, blocks, p, live, INSIDE, settings)
+        made = row(method, setting or f"p = {p}", p, live, figures)
+        print(f"  {made.line()}", flush=True)
+        return made
+
+    rows += [add("Sketch", BLOCKS, p, many) for p in COUNTS]
+    ablations = [add(name, blocks, p, many) for name, blocks in ABLATIONS.items() for p in ABLATED]
+    sizes = []
+    for size in SIZES[:-1]:
+        settings = [(FOLDS, size, seed) for seed in range(seeds)]
+        for p in OTHERS_AT:
+            sizes.append(add("Sketch", BLOCKS, p, settings, f"p = {p}, {size} calibration images"))
+    return {
+        "images": {str(g): int((groups == g).sum()) for g in np.unique(groups)},
+        "live": live,
+        "score_sd": float(scores[groups == INSIDE].std()),
+        "rows": rows,
+        "ablations": ablations,
+        "sizes": sizes,
+        "others": others(data, samples, covariates, live),
+        "cascade": cascades(data, samples, covariates, live, many),
+    }
+
+
+def cascades(data, samples, covariates, live: int, many) -> list[dict]:
+    """The cascade on all images' held-out predictions."""
+    found = []
+    for p in (32, 64):
+        rows = []
+        for sample, settings in zip(samples, many, strict=True):
+            predictions, _, flagged, _ = held_out(
+                *data, sample, covariates, BLOCKS, p, live, settings
+            )
+            rows.append(cascade(predictions, data[1], flagged))
+        found.append(cascade_row(p, live, rows))
+    return found
+
+
+def others(data, samples: list[Measurement], covariates, live: int) -> list[dict]:
+    """Calibrated on one group alone: errors, coverage and flags of it, held out, and of others.
+
+    Every fold's calibration predicts its held-out images of the group and all other images; the
+    figures of these are means over folds and seeds.
+    """
+    matrices, scores, groups = data
+    here = groups == INSIDE
+    names = [str(name) for name in np.unique(groups) if name != INSIDE]
+    found = []
+    for p in OTHERS_AT:
+        rows: dict[str, list[dict]] = {name: [] for name in (INSIDE, *names)}
+        for seed, sample in enumerate(samples):
+            rng = np.random.default_rng(seed)
+            fold = np.where(here, folds(groups, 10, rng), -1)
+            omega = draw_cotangents(K, max(COUNTS), seed)[:p]
+            kept = np.zeros((3, len(scores)))
+            rest = []
+            for k in range(10):
+                chosen = np.flatnonzero(here & (fold != k))
+                fitted = methods.fit(sample, covariates, chosen, omega, BLOCKS, live)
+                test = np.flatnonzero((fold == k) | ~here)
+                part = {name: block[test] for name, block in covariates.items()}
+                estimate = methods.sketch(fitted.calibration, matrices[test], part)
+                one = np.full((3, len(scores)), np.nan)
+                one[:, test] = estimate.log_volume, estimate.std_error, estimate.flagged
+                kept[:, fold == k] = one[:, fold == k]
+                rest.append(one)
+            inside = by_group(kept[0, here], scores[here], kept[1, here], kept[2, here])
+            rows[INSIDE].append(inside)
+            for name in names:
+                group = groups == name
+                exact = auroc_of(scores[here], scores[group])
+                for one in rest:
+                    figures = by_group(one[0, group], scores[group], one[1, group], one[2, group])
+                    estimated = auroc_of(kept[0, here], one[0, group])
+                    figures |= {"auroc": exact, "auroc_estimated": estimated}
+                    rows[name].append(figures)
+        spread = scores[here].std()
+        for name, many in rows.items():
+            merged = mean_of(many)
+            shift = {"shift": merged["bias"] / spread}
+            found.append({"p": p, "group": name, "images": int((groups == name).sum())})
+            found[-1] |= merged | shift
+    return found
