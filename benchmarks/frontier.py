@@ -10,15 +10,15 @@ matplotlib (`pip install -e '.[bench]'`). Measured, in distribution, on held-out
 
 `grams`, real Jacobians of a ViT-S/14 at 112 px (K = 384): rank correlation .993 with exact scores
 at 8 times fewer VJPs, the error's sd .081 of the score's; .991 and .100 at 12 times; .986 and .129
-at 16 times, short of the .99 wanted there. Leave-one-out predicts the error within 3 %. Lanczos has
-.993 at 5 times the cost of exact scores, a plain row sketch .982 at half of it.
+at 16 times, short of the .99 wanted there. Leave-one-out predicts these errors within 3 %. Lanczos
+has .993 at 5 times the cost of exact scores, a plain row sketch .982 at half of it.
 `spectra`, real spectra with random singular vectors, where a sketch has its spectrum alone: .977 at
 8 times fewer VJPs on ViT-S/14, .988 on ViT-L/14. Rescoring the lowest 5 % of 500 images exactly
 finds all of the exact lowest 1 % for 7 times fewer VJPs in all, but 81 % of the lowest 5 %.
 `embedded`, by wall clock, K = 64: rank correlation .969 in a third of the exact score's time by the
 spectrum alone. There the depth features cost more than they give.
 
-On one CPU core, shared with other work: 8, 11 and 9 minutes.
+On one CPU core, shared with other work: 8, 11 and 5 minutes.
 """
 
 import argparse
