@@ -248,6 +248,9 @@ def show(
         markup=False,
     )
     results.print(", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items())))
+    if len(summary.methods) > 1 or summary.flagged:
+        by_method = ", ".join(f"{n} {method}" for method, n in sorted(summary.methods.items()))
+        results.print(f"scores: {by_method}; {summary.flagged} flagged as unlike the calibration's")
     if summary.quantiles:
         results.print("\nscore quantiles, nats", style="bold")
         results.print("".join(f"{q:>10.0%}" for q in summary.quantiles))

@@ -132,7 +132,8 @@ def test_calibrate_then_score_by_sketch_and_refine(many, tmp_path):
     assert sum(r["method"] == "exact" for r in rows) >= 5
     assert f"{sum(r['method'] == 'exact' for r in rows)} scored again exactly" in result.stderr
     shown = invoke("show", out)
-    assert "exact" in shown.stdout
+    exact = sum(r["method"] == "exact" for r in rows)
+    assert f"scores: {exact} exact, {48 - exact} sketch; " in shown.stdout
     other = invoke(
         "score", many, "--encoder", "embedded", "--embedding", "mean", "--out", tmp_path / "x",
         "--method", "sketch", "--calibration", calibration,

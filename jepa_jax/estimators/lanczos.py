@@ -43,7 +43,9 @@ class Lanczos:
     bias of 29, a standard deviation of 14 and a rank correlation of .975; 50 steps and 16 probes
     2000, for 3, 7 and .991. `bias_bound` is a bound and no estimate: there, 880 for a bias of 29
     and 90 for one of 5. The bias is mostly the same for all images of an encoder, and cancels in
-    comparisons between them.
+    comparisons between them; what of it does not is no part of `std_error`, which covers half of
+    the errors about the mean at 20 steps on real Jacobians, not two thirds
+    (benchmarks/results/frontier-grams.md).
 
     Source: Ubaru, Chen, Saad, SIAM J. Matrix Anal. Appl. 38, 2017, algorithm 1; the bounds: Golub
     and Meurant, Matrices, Moments and Quadrature, 2010, ch. 6.

@@ -19,6 +19,8 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 class ScoreSummary:
     """`counts` of rows by status; score `quantiles` in nats; the `lowest` and `highest` rows.
 
+    `methods` counts the scores by method, `flagged` those outside of a calibration's range.
+
     `lowest` and `highest` are (score, id), from the extreme inwards; `failures` (id, status, error)
     are the first rows without a score.
     """
@@ -26,6 +28,8 @@ class ScoreSummary:
     settings: dict[str, Any]
     facts: dict[str, Any]
     counts: dict[str, int]
+    methods: dict[str, int]
+    flagged: int
     quantiles: dict[float, float]
     lowest: list[tuple[float, str]]
     highest: list[tuple[float, str]]
@@ -44,15 +48,22 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     """
     manifest = read_manifest(Path(out))
     counts: Counter[str] = Counter()
+    methods: Counter[str] = Counter()
+    flagged = 0
     scores: list[np.ndarray] = []
     lowest: list[tuple[float, str]] = []
     highest: list[tuple[float, str]] = []
     failures: list[tuple[str, str, str]] = []
     for path in shard_paths(Path(out)):
-        table = pq.read_table(path, columns=["id", "status", "error", "jepa_score"])
+        optional = [c for c in ("flagged",) if c in pq.read_schema(path).names]
+        columns = ["id", "status", "error", "jepa_score", "method", *optional]
+        table = pq.read_table(path, columns=columns)
         counts.update(table["status"].to_pylist())
         values = table["jepa_score"].to_numpy().astype(np.float64)
         scored = np.isfinite(values)
+        methods.update(table["method"].filter(pa.array(scored)).to_pylist())
+        if optional:
+            flagged += sum(map(bool, table["flagged"].to_pylist()))
         scores.append(values[scored])
         for i in np.flatnonzero(~scored)[: extremes - len(failures)].tolist():
             row = table.slice(i, 1).to_pylist()[0]
@@ -65,7 +76,15 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     levels = np.quantile(every, QUANTILES).tolist() if every.size else []
     quantiles = dict(zip(QUANTILES, levels, strict=True)) if levels else {}
     return ScoreSummary(
-        manifest["settings"], manifest["facts"], dict(counts), quantiles, lowest, highest, failures
+        settings=manifest["settings"],
+        facts=manifest["facts"],
+        counts=dict(counts),
+        methods=dict(methods),
+        flagged=flagged,
+        quantiles=quantiles,
+        lowest=lowest,
+        highest=highest,
+        failures=failures,
     )
 
 
