@@ -1,11 +1,14 @@
-"""Memory of one exact score beyond the parameters, as XLA plans it, by encoder.
+"""Memory of one score beyond the parameters, as XLA plans it, by encoder and by estimator.
 
     python benchmarks/memory.py [--out FILE.json]
 
 Compiles the score of one image by the default plan, without weights, and prints the peak of XLA's
-temporary buffers over the K x D float32 rows. No result is committed yet; before the flag of
-jepa_jax/xla.py, on a CPU: 1.15 to 1.51 up to ViT-B, 1.7 for ViT-L and 1.9 for ViT-H, whose many
-blocks leave more of the forward pass for the VJPs.
+temporary buffers, over the K x D float32 rows for the exact score, and in megabytes for the others
+where those rows do not fit in 4 GiB.
+
+Measured (results/memory-cpu.json): 1.3 to 1.5 times the rows up to ViT-B, 1.6 for ViT-L, 1.8 for
+ViT-H, whose many blocks leave more of the forward pass for the VJPs. Where the rows would be 4.8
+GB, the random estimators and the sketch need 4.6: what the VJPs keep of the forward pass.
 """
 
 import argparse
@@ -16,12 +19,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jepa_jax import Exact, jacobian
+from jepa_jax import Exact, Hutchinson, Lanczos, Sketch, SketchCalibration, XTrace, jacobian
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.encoder import FAMILIES, abstract_model
 from jepa_jax.scoring.plan import make_plan
 
-CASES = (
+EXACT = (
     ("facebook/dinov2-small", 224),
     ("facebook/dinov2-small", 112),
     ("facebook/dinov2-with-registers-small", 224),
@@ -31,10 +34,36 @@ CASES = (
     ("facebook/dinov2-large", 224),
     ("facebook/ijepa_vith14_1k", 224),
 )
+# K = 1280, D = 940800: rows of 4.8 GB.
+LARGE = ("facebook/ijepa_vith14_1k", 560)
+SKETCH = 32
 
 
-def memory_of(name: str, size: int) -> dict:
-    """Peak of the temporary buffers of one exact score, in megabytes and over the rows."""
+def sketch(k: int, images: int = 128) -> Sketch:
+    """A sketch of SKETCH cotangents by its spectrum alone, as shapes without numbers."""
+    array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
+    size = SKETCH + 1
+    calibration = SketchCalibration(
+        cotangents=array(SKETCH, k),
+        centres={"spectrum": array(size)},
+        scales={"spectrum": array(size)},
+        coefficients=array(size),
+        offset=array(),
+        projection=array(size, images),
+        penalty=array(),
+        sigma=array(),
+        novelty_scales={"spectrum": array(size)},
+        novelty_projection=array(size, images),
+        novelty_penalty=array(),
+        novelty_limit=array(),
+        blocks=("spectrum",),
+        rank=k - 1,
+    )
+    return Sketch(calibration)
+
+
+def memory_of(name: str, size: int, estimator=None) -> dict:
+    """Peak of the temporary buffers of one score, in megabytes and over the rows."""
     family = next(f for f in FAMILIES if name in f.published)
     config = family.config({"model_type": family.model_types[0]} | family.published[name])
     rule = family.rule(config)
@@ -43,7 +72,7 @@ def memory_of(name: str, size: int) -> dict:
     rows, columns = config.grid(size, size)
     plan = make_plan(k, d, (rows * columns + config.prefix) * config.width)
 
-    def score(state, image):
+    def score(state, image, fitted):
         model = nnx.merge(graph, state)
         operator = jacobian(
             lambda u: embeddings.embed(model, rule, model.tokens_at(u)),
@@ -51,10 +80,12 @@ def memory_of(name: str, size: int) -> dict:
             chunk=plan.chunk,
             null_basis=lambda z: embeddings.null_basis(model, rule, z),
         )
-        return Exact()(operator).log_volume
+        method = fitted or estimator or Exact()
+        return method(operator, jax.random.key(0)).log_volume
 
     image = jax.ShapeDtypeStruct((size, size, config.channels), jnp.float32)
-    analysis = jax.jit(score).lower(state, image).compile().memory_analysis()
+    fitted = sketch(k) if estimator is Sketch else None
+    analysis = jax.jit(score).lower(state, image, fitted).compile().memory_analysis()
     return {
         "pixels": size,
         "K": k,
@@ -67,14 +98,30 @@ def memory_of(name: str, size: int) -> dict:
 
 def main() -> None:
     """The command line of this script; see its docstring."""
-    parser = argparse.ArgumentParser(description="Memory of an exact score.")
+    parser = argparse.ArgumentParser(description="Memory of a score.")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    found = {}
-    for name, size in CASES:
-        found[f"{name}, {size} px"] = row = memory_of(name, size)
+    exact, others = {}, {}
+    for name, size in EXACT:
+        exact[f"{name}, {size} px"] = row = memory_of(name, size)
         print(f"{name:40} {size:4} px: {row['peak_over_rows']:.2f} times the rows", flush=True)
-    result = {"platform": jax.default_backend(), "jax": jax.__version__, "cases": found}
+    estimators = {
+        "lanczos, 20 steps, 4 probes": Lanczos(),
+        "hutchinson, degree 50, 4 probes": Hutchinson(),
+        "xtrace": XTrace(),
+        f"sketch, {SKETCH} cotangents": Sketch,
+    }
+    print(f"{LARGE[0]}, {LARGE[1]} px:")
+    for label, estimator in estimators.items():
+        others[label] = row = memory_of(*LARGE, estimator)
+        of = f"{row['peak_megabytes']:8.0f} MB, rows of {row['rows_megabytes']:.0f} MB"
+        print(f"  {label:32} {of}", flush=True)
+    result = {
+        "platform": jax.default_backend(),
+        "jax": jax.__version__,
+        "exact": exact,
+        f"{LARGE[0]}, {LARGE[1]} px": others,
+    }
     if args.out:
         args.out.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -43,8 +43,12 @@ def _tangent(dq: Array, dk: Array, dv: Array, q, k, v) -> Array:
     output P v, so that the transpose needs no reduction over (tokens, tokens).
     """
     weights = _weights(q, k)
+    return _given_weights(dq, dk, dv, q, k, v, weights, weights @ v)
+
+
+def _given_weights(dq: Array, dk: Array, dv: Array, q, k, v, weights, out) -> Array:
     change = weights * (dq @ k.mT + q @ dk.mT)
-    return change @ v - change.sum(-1, keepdims=True) * (weights @ v) + weights @ dv
+    return change @ v - change.sum(-1, keepdims=True) * out + weights @ dv
 
 
 def _cotangent(g: Array, q, k, v) -> tuple[Array, Array, Array]:
@@ -80,7 +84,19 @@ def _batched_cotangent(args, dims):
 
 
 def _batched_tangent(args, dims):
-    return jax.vmap(_tangent, in_axes=tuple(dims))(*args), 0
+    *tangents, q, k, v = args
+    axes = tuple(dims)
+    if any(d is not None for d in axes[3:]):
+        return jax.vmap(_tangent, in_axes=axes)(*args), 0
+    size = next(t.shape[d] for t, d in zip(tangents, axes[:3], strict=True) if d is not None)
+    along = [
+        jnp.broadcast_to(t, (size, *t.shape)) if d is None else jnp.moveaxis(t, d, 0)
+        for t, d in zip(tangents, axes[:3], strict=True)
+    ]
+    # They wait for a tangent, as in `_many_cotangents`.
+    weights = _weights(q + 0 * along[0][0], k)
+    shared = (q, k, v, weights, weights @ v)
+    return jax.vmap(lambda dq, dk, dv: _given_weights(dq, dk, dv, *shared))(*along), 0
 
 
 def _transposed_tangent(g, dq, dk, dv, *residuals):

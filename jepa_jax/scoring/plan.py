@@ -9,8 +9,8 @@ import jax
 # estimate, not yet measured on one.
 _ELEMENTS_ACCELERATOR = 2**24
 # The same on a CPU: what is worth a dispatch, and what may not be passed by more than a few
-# cotangents, so that a chunk's values stay within half of the Jacobian's rows and near the cache
-# (benchmarks/exact.py, benchmarks/memory.py).
+# cotangents, so that a chunk's values stay a fraction of the Jacobian's rows. Chunks of 4 to 16
+# are within a machine's noise of each other (benchmarks/exact.py, benchmarks/memory.py).
 _ELEMENTS_CPU = 2**17
 _ELEMENTS_CPU_MOST = 720_000
 _COTANGENTS_CPU = 8
