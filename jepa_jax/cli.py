@@ -325,7 +325,7 @@ def _automatic(encoder, source: str, out: Path, **s):
     calibration.check(encoder, s["precision"])
     _print_candidates(calibration, total)
     chosen = calibration.choose(s["target_spearman"])
-    messages.print(f"auto: {chosen.name} (the cheapest of {s['target_spearman']} and above)")
+    messages.print(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above)")
     return chosen.estimator()
 
 
@@ -340,7 +340,7 @@ def _print_candidates(calibration, total: int | None) -> None:
         messages.print(layout.format(c.name, *sizes, f"{c.spearman:.4f}", f"{c.rmse:.2f}"))
     messages.print(
         f"measured on {calibration.facts['images']} images (a sketch: each predicted from the "
-        "others); times follow from the exact one's, a JVP counted as 1.5 VJPs",
+        "others); times follow from the exact one's and the covariates', a JVP counted as 1.5 VJPs",
         style="dim",
     )
 

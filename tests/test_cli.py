@@ -143,7 +143,11 @@ def test_calibrate_then_score_by_sketch_and_refine(many, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_auto_chooses_says_why_and_is_continued(many, tmp_path):
+def test_auto_chooses_says_why_and_is_continued(many, tmp_path, monkeypatch):
+    # The choice is by time, and times are not for tests.
+    measuring = "jepa_jax.scoring.calibration._Measuring."
+    monkeypatch.setattr(measuring + "seconds_of_covariates", lambda self: 0.0)
+    monkeypatch.setattr(measuring + "seconds_an_image", 1.0)
     out = tmp_path / "scores"
     command = (
         "score", many, "--encoder", "embedded", "--out", out, "--method", "auto",
