@@ -55,7 +55,7 @@ def score(
         Path, typer.Option(help="Folder for the scores; the same command continues it.")
     ],
     method: Annotated[
-        _Method, typer.Option(help="Estimator; auto: the cheapest that reaches --target-spearman.")
+        _Method, typer.Option(help="Estimator; auto: the fastest that reaches --target-spearman.")
     ] = _Method.exact,
     calibration: Annotated[
         Path | None, typer.Option(help="Folder made by `calibrate`, for sketch and auto.")
