@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators import factor as factors
@@ -95,6 +94,14 @@ def draw_cotangents(k: int, count: int, seed: int = 0) -> Float[np.ndarray, "p k
     return (q * np.sign(np.diagonal(r))).T.astype(np.float32)
 
 
+def spearman(a: Any, b: Any) -> float:
+    """Rank correlation of two arrays."""
+    import scipy.stats  # Slow to import, and of no use to whoever only scores.
+
+    found: Any = scipy.stats.spearmanr(a, b)
+    return float(found.statistic)
+
+
 @dataclasses.dataclass(frozen=True)
 class SketchFit:
     """A calibration, and what leave-one-out says of it (arrays over the n calibration images).
@@ -116,8 +123,7 @@ class SketchFit:
     @property
     def spearman(self) -> float:
         """Rank correlation of leave-one-out predictions and exact scores."""
-        found: Any = scipy.stats.spearmanr(self.predictions, self.scores)
-        return float(found.statistic)
+        return spearman(self.predictions, self.scores)
 
     def coverage(self, errors: float) -> float:
         """Share of images whose exact score is within so many standard errors."""

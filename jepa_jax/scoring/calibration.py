@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.stats
 from jaxtyping import Array, Float
 from safetensors.numpy import load_file, save_file
 
@@ -20,7 +19,6 @@ from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimator, Exact, Hutchinson, Lanczos, Sketch, SketchSamples
 from jepa_jax.estimators import calibrate as fitting
 from jepa_jax.estimators.calibrate import FEWEST, Measurement
-from jepa_jax.scoring import shards
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import Precision, matmul_precision
 from jepa_jax.scoring.rows import prepare
@@ -248,6 +246,8 @@ def calibrate(
 
 def calibrate_for_run(out: Path, encoder: Encoder, source: Any, **settings) -> Calibration:
     """The calibration that a run keeps in its output folder: made once, found by its reruns."""
+    from jepa_jax.scoring import shards  # Needs pyarrow, which calibrating does not.
+
     folder = out / shards.CALIBRATION
     if (folder / FACTS).exists():  # Written last: without it, a calibration was cut off.
         return load_calibration(folder)
@@ -365,8 +365,7 @@ def _counts(most: int) -> list[int]:
 def _agreement(values: Any, scores: Any) -> tuple[float, float]:
     """Rank correlation with the exact scores, and the spread of the error about its mean."""
     values, scores = np.asarray(values), np.asarray(scores)
-    found: Any = scipy.stats.spearmanr(values, scores)
-    return float(found.statistic), float(np.std(values - scores))
+    return fitting.spearman(values, scores), float(np.std(values - scores))
 
 
 def _arrays(samples: SketchSamples) -> dict[str, np.ndarray]:
