@@ -100,7 +100,7 @@ def score(
     with plain_errors():
         import jax
 
-        from jepa_jax import Scorer, load_encoder
+        from jepa_jax import Exact, Scorer, load_encoder
         from jepa_jax.scoring.refine import Refinement
 
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
@@ -139,7 +139,7 @@ def score(
                 batch_size=batch_size,
                 seed=seed,
             )
-            if type(estimator).__name__ == "Exact" and method == _Method.auto:
+            if method == _Method.auto and isinstance(estimator, Exact):
                 refinement = None  # Nothing is left to refine.
             with Progressing("scoring") as progress:
                 summary = scorer.run(
@@ -291,7 +291,7 @@ def _estimator(method: _Method, encoder, source: str, out: Path, **s):
 
 
 def _automatic(encoder, source: str, out: Path, **s):
-    """The cheapest estimator that reaches the target on calibration images; says which."""
+    """The fastest estimator that reaches the target on calibration images; says which."""
     from jepa_jax import Exact
     from jepa_jax.data import open_source
     from jepa_jax.scoring import load_calibration

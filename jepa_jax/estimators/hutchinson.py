@@ -40,12 +40,12 @@ class Hutchinson:
     When to use it: where not even Lanczos's `steps` K numbers a probe are to spare, or where the
     condition is small and known: the error falls as q^degree, `floor` then makes the bound small.
     When not to: otherwise. `Lanczos` is closer at every cost that was tried and needs no interval.
-    On spectra of a ViT-S/14 (K = 384, random singular vectors, 100 images, VJP = 1, JVP = 1.5) the
-    defaults cost 275 for a bias of -15, a standard deviation of 17 and a rank correlation of .960;
-    degree 100 costs 525 for -11, 17 and .964. The bound, 4000 there, says nothing. On the same
-    encoder's real Jacobians they rank at .86 for 275, and `std_error` covers a quarter of the
-    errors, not two thirds (benchmarks/results/frontier-grams.md): what the expansion leaves out
-    differs from image to image.
+    On spectra of a ViT-S/14 (K = 384, random singular vectors, VJP = 1, JVP = 1.5,
+    benchmarks/results/frontier-spectra.md) the defaults cost 275 for a bias of -18, a standard
+    deviation of 18 and a rank correlation of .960; the bound says nothing there. On the same
+    encoder's real Jacobians they rank at .86, and `std_error` covers a quarter of the errors, not
+    two thirds (benchmarks/results/frontier-grams.md): what the expansion leaves out differs from
+    image to image.
 
     Source: Han, Malioutov, Shin, ICML 2015, algorithm 1, with the closed form of the coefficients.
 

@@ -39,12 +39,12 @@ class Lanczos:
 
     When to use it: where the K x D rows do not fit, and where K is in the thousands. When not to:
     where `Exact` is affordable. With VJP = 1 and JVP = 1.5 and K = 384 (spectra of a ViT-S/14,
-    random singular vectors, 100 images), `Exact` costs 384; 20 steps and 4 probes cost 200 for a
-    bias of 29, a standard deviation of 14 and a rank correlation of .975; 50 steps and 16 probes
-    2000, for 3, 7 and .991. `bias_bound` is a bound and no estimate: there, 880 for a bias of 29
-    and 90 for one of 5. The bias is mostly the same for all images of an encoder, and cancels in
-    comparisons between them; what of it does not is no part of `std_error`, which covers half of
-    the errors about the mean at 20 steps on real Jacobians, not two thirds
+    random singular vectors, benchmarks/results/frontier-spectra.md), `Exact` costs 382; 20 steps
+    and 4 probes cost 200 for a bias of 27, a standard deviation of 15 and a rank correlation of
+    .972; 50 steps and 16 probes 2000, for 3, 7 and .993. `bias_bound` is a bound and no estimate,
+    many times these biases. The bias is mostly the same for all images of an encoder, and cancels
+    in comparisons between them; what of it does not is no part of `std_error`, which covers half
+    of the errors about the mean at 20 steps on real Jacobians, not two thirds
     (benchmarks/results/frontier-grams.md).
 
     Source: Ubaru, Chen, Saad, SIAM J. Matrix Anal. Appl. 38, 2017, algorithm 1; the bounds: Golub

@@ -1,4 +1,4 @@
-"""Calibrating a sketch on images of a source, saving it, and choosing the cheapest good method."""
+"""Calibrating a sketch on images of a source, saving it, and choosing the fastest good method."""
 
 import dataclasses
 import hashlib
