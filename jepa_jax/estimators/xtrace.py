@@ -35,13 +35,12 @@ class XTrace:
     Cost: one VJP and one JVP a step and product. Memory: s x (`steps` n + 3 D) numbers, and the
     intermediate values of `chunk` products.
 
-    When to use it: where a few of the log singular values lie far from all others. (n = 382, five
-    logs at 5 to 7 and the others at .4, within .1: a standard deviation of .8 for 24 products,
-    where as many of Hutchinson's probes have 3.7.) When not to: on the spectra of encoders, whose
-    logs spread evenly. There `Lanczos` with as many probes as products has a standard deviation
-    smaller by the square root of 2, and XTrace takes as many steps for the same bias. (Spectra of a
-    ViT-S/14, random singular vectors, 100 images: 30 steps and 12 products or probes, both at a
-    cost of 900 where `Exact` has 384, 11 and 9 nats.)
+    When to use it: where a few of the log singular values lie far from all others
+    (tests/estimators/test_xtrace.py has such a spectrum). When not to: on the spectra of encoders,
+    whose logs spread evenly. On those of a ViT-S/14 (K = 384, random singular vectors, VJP = 1,
+    JVP = 1.5, benchmarks/results/frontier-spectra.md) 30 steps and 12 products cost 900 for a
+    standard deviation of 12 nats and a rank correlation of .982; `Lanczos` has 11 and .986 with 30
+    steps and 8 probes, for 600.
 
     Source: Epperly, Tropp, Webber, SIAM J. Matrix Anal. Appl. 45, 2024 (arXiv 2301.07825), with
     their normalisation, which needs probes without a preferred direction: uniform on the sphere.

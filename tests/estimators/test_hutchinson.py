@@ -6,31 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known import function_with_jacobian, matrix_with_spectrum
+from known import matrix_with_spectrum
+from random_methods import X, quadratic_forms, run
 
 from jepa_jax import Hutchinson, jacobian
-from jepa_jax.estimators import probes
 
 SIGMA = np.geomspace(6.0, 0.5, 12)  # A condition at which degree 120 has converged.
-X = np.random.default_rng(1).standard_normal(40).astype(np.float32)
-KEY = jax.random.key(7, impl="rbg")  # It compiles sooner than the default.
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def run(settings, matrix, null_basis=None, key=KEY):
-    """The estimate for a nonlinear function whose Jacobian is `matrix`."""
-    matrix = jnp.asarray(matrix, jnp.float32)
-    x = jnp.asarray(np.resize(X, matrix.shape[1]))
-    null_basis = None if null_basis is None else jnp.asarray(null_basis, jnp.float32)
-    operator = jacobian(function_with_jacobian(matrix, x), x, chunk=3, null_basis=null_basis)
-    return settings(operator, key)
-
-
-def quadratic_forms(gram, settings, function=np.log):
-    """What the probes alone make of it: w^T f(sqrt(gram)) w of each of the estimator's probes."""
-    values, vectors = np.linalg.eigh(gram)
-    drawn = probes.draw(KEY, settings.sampler, settings.probes, len(gram), jnp.float32)
-    return np.square(np.asarray(drawn, np.float64) @ vectors) @ function(np.sqrt(values))
 
 
 @pytest.mark.parametrize(("sampler", "degree"), [("sphere", 120), ("rademacher", 121)])

@@ -6,25 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known import function_with_jacobian, matrix_with_spectrum
+from known import matrix_with_spectrum
+from random_methods import KEY, X, run
 
 from jepa_jax import Lanczos, XTrace, jacobian
 from jepa_jax.estimators import xtrace
 
 SIGMA = np.geomspace(10.0, 0.1, 30)
 OUTLIERS = np.concatenate([np.full(37, 1.5), [200.0, 500.0, 1000.0]])
-X = np.random.default_rng(1).standard_normal(40).astype(np.float32)
-KEY = jax.random.key(7, impl="rbg")  # It compiles sooner than the default.
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def run(settings, matrix, null_basis=None, key=KEY):
-    """The estimate for a nonlinear function whose Jacobian is `matrix`."""
-    matrix = jnp.asarray(matrix, jnp.float32)
-    x = jnp.asarray(np.resize(X, matrix.shape[1]))
-    null_basis = None if null_basis is None else jnp.asarray(null_basis, jnp.float32)
-    operator = jacobian(function_with_jacobian(matrix, x), x, chunk=3, null_basis=null_basis)
-    return settings(operator, key)
 
 
 def spread(settings, matrix, count=200):
