@@ -19,6 +19,7 @@ from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimator, Exact, Hutchinson, Lanczos, Sketch, SketchSamples
 from jepa_jax.estimators import calibrate as fitting
 from jepa_jax.estimators.calibrate import FEWEST, Measurement
+from jepa_jax.scoring.folders import check_ours, replace
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import Precision, matmul_precision
 from jepa_jax.scoring.rows import prepare
@@ -127,11 +128,8 @@ class Calibration:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         content = {"locked": self.locked, "facts": self.facts, "fingerprint": self.fingerprint}
-        save_file(_arrays(self.samples), folder / f".{ARRAYS}.tmp")
-        (folder / f".{ARRAYS}.tmp").replace(folder / ARRAYS)
-        temporary = folder / f".{FACTS}.tmp"
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        temporary.replace(folder / FACTS)
+        replace(folder / ARRAYS, lambda path: save_file(_arrays(self.samples), path))
+        replace(folder / FACTS, lambda path: path.write_text(json.dumps(content, indent=2) + "\n"))
 
 
 def load_calibration(folder: str | Path) -> Calibration:
@@ -259,14 +257,8 @@ def calibrate_for_run(out: Path, encoder: Encoder, source: Any, **settings) -> C
 
 def check_folder(folder: Path) -> None:
     """Raises `FileExistsError` or `NotADirectoryError` where a calibration cannot be put."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"the output must be a folder, {folder} is a file")
-    foreign = {p.name for p in folder.iterdir()} - {ARRAYS, FACTS} if folder.exists() else set()
-    if foreign:
-        raise FileExistsError(
-            f"the output folder {folder} holds other things ({', '.join(sorted(foreign)[:3])}): "
-            "give an empty or new one"
-        )
+    ours = {ARRAYS, FACTS}
+    check_ours(folder, lambda name: name.removeprefix(".").removesuffix(".tmp") in ours)
 
 
 def locked_settings(encoder: Encoder, precision: Precision) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jepa_jax.scoring.folders import check_ours, replace
+
 # Parquet readers skip names that begin with an underscore: the folder reads as one table.
 MANIFEST = "_manifest.json"
 # The calibration that a run made for itself.
@@ -84,15 +86,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]], columns: pa.Schema) -> No
     def write(temporary: Path) -> None:
         pq.write_table(table, temporary, compression="zstd")
 
-    _replace(path, write)
-
-
-def _replace(path: Path, write) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace(path, write)
 
 
 @contextlib.contextmanager
@@ -102,15 +96,8 @@ def locked(out: Path) -> Iterator[None]:
     Raises `NotADirectoryError` where a file is in the way, `FileExistsError` where the folder
     holds other things, and `BlockingIOError` while another process writes to it.
     """
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"the output must be a folder, {out} is a file")
+    check_ours(out, _ours)
     out.mkdir(parents=True, exist_ok=True)
-    foreign = [p.name for p in out.iterdir() if not _ours(p.name)]
-    if foreign:
-        raise FileExistsError(
-            f"the output folder {out} holds other things ({', '.join(sorted(foreign)[:3])}): "
-            "give an empty or new one"
-        )
     with _exclusive(out):
         for leftover in out.glob(".*.tmp"):
             leftover.unlink()
@@ -154,12 +141,12 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
     path = out / MANIFEST
     # Through JSON, so that both sides have its types.
     settings = json.loads(json.dumps(settings))
-    if not shard_paths(out) or not path.exists():
-        # Without rows there is nothing that other settings could contradict.
-        if shard_paths(out):
-            raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
+    rows = bool(shard_paths(out))
+    if rows and not path.exists():
+        raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
+    if not rows:  # Nothing is there that other settings could contradict.
         content = json.dumps({"settings": settings, "facts": facts}, indent=2)
-        _replace(path, lambda temporary: temporary.write_text(content + "\n"))
+        replace(path, lambda temporary: temporary.write_text(content + "\n"))
         return
     before = _flat(read_manifest(out)["settings"])
     now = _flat(settings)
