@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from jepa_jax.cli import score, show
+from jepa_jax.commands.score import score
+from jepa_jax.commands.show import show
 
 SAMPLES = Path(__file__).parent / "assets" / "samples"
 OUT = Path("scores-demo")

@@ -1,0 +1,1 @@
+"""The commands of `jepa-jax`, one a file: thin layers over the library."""
