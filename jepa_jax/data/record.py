@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +48,18 @@ def writable_id(name: str) -> str:
     if "\\x" in name or (spelled and "\\" in name):
         name = name.replace("\\", "\\\\")
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def original_name(written: str) -> str:
+    r"""The name that `writable_id` wrote, undecodable bytes as Python's file functions take them.
+
+    >>> original_name(r"caf\xe9.jpg").encode("utf-8", "surrogateescape")
+    b'caf\xe9.jpg'
+    """
+    if "\\x" not in written:
+        return written
+    unspelled = lambda m: "\\" if m[0] == "\\\\" else chr(0xDC00 + int(m[1], 16))
+    return re.sub(r"\\\\|\\x([0-9a-f]{2})", unspelled, written)
 
 
 def _raise(message: str) -> NoReturn:

@@ -1,5 +1,39 @@
-"""What people look at: reads result tables, never models."""
+"""What people look at and act on: reads result tables and images, never models."""
 
+from jepa_jax.report.choice import Choice, Selected, choose
+from jepa_jax.report.export import write_selection
+from jepa_jax.report.labels import read_labels
+from jepa_jax.report.neighbours import near_identical
+from jepa_jax.report.reference import fit_outside
+from jepa_jax.report.selection import (
+    Amount,
+    Between,
+    Bottom,
+    Outside,
+    Top,
+    TwoSided,
+    select,
+)
 from jepa_jax.report.summary import ScoreSummary, summarize
+from jepa_jax.report.table import ScoreTable, read_scores
 
-__all__ = ["ScoreSummary", "summarize"]
+__all__ = [
+    "Amount",
+    "Between",
+    "Bottom",
+    "Choice",
+    "Outside",
+    "ScoreSummary",
+    "ScoreTable",
+    "Selected",
+    "Top",
+    "TwoSided",
+    "choose",
+    "fit_outside",
+    "near_identical",
+    "read_labels",
+    "read_scores",
+    "select",
+    "summarize",
+    "write_selection",
+]

@@ -2,7 +2,7 @@
 
 import itertools
 
-from jepa_jax.data.record import writable_id
+from jepa_jax.data.record import original_name, writable_id
 
 
 def test_undecodable_bytes_are_spelled_out():
@@ -15,3 +15,4 @@ def test_two_names_never_become_one():
     raw = {b"".join(p) for n in range(5) for p in itertools.product(pieces, repeat=n)}
     names = [name.decode("utf-8", "surrogateescape") for name in raw]
     assert len({writable_id(name) for name in names}) == len(names)
+    assert [original_name(writable_id(name)) for name in names] == names

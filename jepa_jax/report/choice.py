@@ -1,0 +1,110 @@
+"""A user's choice of rows of a scores folder: which are considered, which are taken, and why."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from jepa_jax.report.labels import read_labels
+from jepa_jax.report.neighbours import default_threshold, near_identical
+from jepa_jax.report.selection import Rule, select
+from jepa_jax.report.table import ScoreTable, read_embeddings, read_scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What to take of a scores folder; the parts add up.
+
+    `rule`: rows by their score, within each label if `per_label`. `failed`: rows without a score.
+    `flagged`: rows flagged as unlike the calibration's. `near_identical`: of each group of images
+    of at least this cosine similarity, all but the largest (0: the default threshold). Only rows
+    that have one of the `labels`, and `contains` in their id (whatever its case), are considered,
+    if these are given. `invert` takes the rows considered that would be left.
+    """
+
+    rule: Rule | None = None
+    per_label: bool = False
+    failed: bool = False
+    flagged: bool = False
+    near_identical: float | None = None
+    labels: tuple[str, ...] = ()
+    contains: str = ""
+    invert: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Selected:
+    """The rows taken (`chosen`, a mask of the `table`'s) and how many there were to take from.
+
+    `scored`: rows considered that have a score; `failed`: rows considered without, by status.
+    """
+
+    table: ScoreTable
+    labels: np.ndarray
+    chosen: np.ndarray
+    scored: int
+    failed: dict[str, int]
+
+
+def choose(
+    scores: str | Path | ScoreTable, choice: Choice, *, label_from: str = "auto"
+) -> Selected:
+    """The rows of a scores folder that a `Choice` takes.
+
+    `label_from`: see `read_labels`. Memory: the table, and for near-identical images the
+    embeddings twice. Raises `ValueError` where there is no such folder, label, or column.
+    """
+    table = scores if isinstance(scores, ScoreTable) else read_scores(scores)
+    labels = read_labels(table.ids, label_from)
+    considered = _considered(table, labels, choice)
+    scored = np.isfinite(table.scores)
+    chosen = np.zeros(len(table), bool)
+    if choice.rule is not None:
+        by = labels if choice.per_label else None
+        chosen |= select(table.scores, choice.rule, labels=by, among=considered)
+    if choice.failed:
+        chosen |= considered & ~scored
+    if choice.flagged:
+        chosen |= considered & table.flags()
+    if choice.near_identical is not None:
+        chosen |= _repeats(table, considered, choice.near_identical)
+    if choice.invert:
+        # Rows without a score are taken by `failed` alone, never by not being chosen.
+        chosen = considered & ~chosen & scored
+        chosen |= considered & ~scored & choice.failed
+    failed = Counter(table.status[considered & ~scored].tolist())
+    return Selected(table, labels, chosen, int((considered & scored).sum()), dict(failed))
+
+
+def _considered(table: ScoreTable, labels: np.ndarray, choice: Choice) -> np.ndarray:
+    """The rows that have one of the labels and contain the text."""
+    considered = np.ones(len(table), bool)
+    if choice.labels:
+        known = Counter(labels.tolist())
+        missing = [label for label in choice.labels if label not in known]
+        if missing:
+            some = ", ".join(repr(label) for label, _ in known.most_common(10))
+            raise ValueError(f"no image has the label {missing[0]!r}; there are {some}")
+        considered &= np.isin(labels.astype(str), choice.labels)
+    if choice.contains:
+        text = choice.contains.lower()
+        considered &= np.array([text in id.lower() for id in table.ids], bool)
+    return considered
+
+
+def _repeats(table: ScoreTable, considered: np.ndarray, threshold: float) -> np.ndarray:
+    """Of each group of near-identical images considered, all but the one of most pixels."""
+    embeddings = read_embeddings(table.folder)
+    if embeddings is None:
+        raise ValueError(
+            f"{table.folder} holds no embeddings: near-identical images are found in those of "
+            "`jepa-jax score --store embedding,image`"
+        )
+    embeddings[~considered] = np.nan
+    groups = near_identical(embeddings, threshold or default_threshold(embeddings))
+    pixels = np.nan_to_num(table.numbers("width") * table.numbers("height"))
+    best_first = np.lexsort((np.arange(len(table)), -pixels, groups))
+    repeats = np.zeros(len(table), bool)
+    repeats[best_first[1:]] = groups[best_first[1:]] == groups[best_first[:-1]]
+    return repeats & (groups >= 0)

@@ -1,0 +1,106 @@
+"""Selected rows as a text list, CSV, Parquet, or DataComp's array of uids."""
+
+import csv
+import io
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jepa_jax.report.table import ScoreTable
+from jepa_jax.report.uids import uid_array, uids_of
+from jepa_jax.scoring.folders import replace
+
+FORMATS = (".txt", ".csv", ".parquet", ".npy")
+
+
+def check_format(path: Path) -> None:
+    """Raises `ValueError` where the extension of `path` names no format."""
+    if path.suffix.lower() not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ValueError(f"the extension of {path} must be one of {known}, got {path.suffix!r}")
+
+
+def write_selection(
+    path: Path, table: ScoreTable, chosen: np.ndarray, labels: np.ndarray, *, paths: bool = False
+) -> None:
+    """Writes the rows of the mask `chosen` to `path`, whole or not at all, by its extension.
+
+    `.txt`: one id a line (`paths`: one path of a file a line). `.csv`, `.parquet`: all columns of
+    the scores but lists, and `label`. `.npy`: DataComp's sorted `u8,u8` array of uids. Raises
+    `ValueError` for other extensions and for what a format cannot hold.
+    """
+    check_format(path)
+    suffix = path.suffix.lower()
+    if suffix == ".txt":
+        content = text_list(names(table, chosen, paths=paths)).encode()
+        replace(path, lambda temporary: temporary.write_bytes(content))
+        return
+    rows = _rows(table, chosen, labels)
+    if suffix == ".parquet":
+        replace(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+    elif suffix == ".csv":
+        content = _csv(rows).encode()
+        replace(path, lambda temporary: temporary.write_bytes(content))
+    else:
+        uids = uid_array(_uids(rows))
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.save(file, uids)
+
+        replace(path, write)
+
+
+def names(table: ScoreTable, chosen: np.ndarray, *, paths: bool = False) -> list[str]:
+    """The ids of the rows chosen, or the files that hold them."""
+    column = table.rows["source" if paths else "id"]
+    return column.filter(pa.array(chosen)).to_pylist()
+
+
+def text_list(names: list[str], *, null: bool = False) -> str:
+    r"""Names one a line, or each ended by a NUL character, as `xargs -0` reads them.
+
+    Raises `ValueError` where a name holds what ends it: such a list would name other files.
+
+    >>> text_list(["a.jpg", "b c.jpg"])
+    'a.jpg\nb c.jpg\n'
+    """
+    end = "\0" if null else "\n"
+    broken = next((name for name in names if end in name or (not null and "\r" in name)), None)
+    if broken is not None:
+        other = ".csv or .parquet" if null else "--null, .csv or .parquet"
+        raise ValueError(f"{broken!r} does not fit in a list of lines: use {other}")
+    return "".join(name + end for name in names)
+
+
+def _rows(table: ScoreTable, chosen: np.ndarray, labels: np.ndarray) -> pa.Table:
+    """The rows chosen, with their labels where there are any."""
+    rows = table.rows
+    if any(labels):
+        if "label" in rows.column_names:
+            rows = rows.drop_columns("label")
+        rows = rows.append_column("label", pa.array(labels.tolist(), pa.string()))
+    return rows.filter(pa.array(chosen))
+
+
+def _uids(rows: pa.Table) -> list[str]:
+    if "uid" in rows.column_names:
+        return [str(uid) for uid in rows["uid"].to_pylist()]
+    return uids_of(rows["id"].to_pylist(), rows["source"].to_pylist())
+
+
+def _csv(rows: pa.Table) -> str:
+    """RFC 4180, with every digit of a float; an empty cell where there is no value."""
+    buffer = io.StringIO(newline="")
+    _write_csv(buffer, rows)
+    return buffer.getvalue()
+
+
+def _write_csv(file: IO[str], rows: pa.Table) -> None:
+    # Python's writer quotes line breaks and quotes in names, which PyArrow's may refuse to.
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(rows.column_names)
+    writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))

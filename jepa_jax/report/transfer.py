@@ -1,0 +1,107 @@
+"""Copies of, or links to, the selected files: planned first, done when told to."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from jepa_jax.data.record import original_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """What a copy or link would do: `(from, to)` for each file `todo`, and for those `done` before.
+
+    `missing`: files that are no longer there. `renamed`: how many were given another name, since
+    two ids would have been one file.
+    """
+
+    todo: list[tuple[Path, Path]]
+    done: list[tuple[Path, Path]]
+    missing: list[Path]
+    renamed: int
+
+    @property
+    def bytes(self) -> int:
+        """The size of the files still to be copied."""
+        return sum(source.stat().st_size for source, _ in self.todo)
+
+
+def plan_transfer(
+    ids: Sequence[str], sources: Sequence[str], folder: Path, *, link: bool
+) -> Transfer:
+    """Where each selected file would go: its id, below `folder`.
+
+    Ids that lead out of the folder ('/data/a.jpg', '../a.jpg') are taken below it; where two would
+    be one file, also on a file system that ignores case, '-2' is added to the later one's name.
+    Nothing is ever overwritten: a link to the same file, or a file of the same size and time, was
+    done before; anything else in the way raises `FileExistsError`. Raises `ValueError` for images
+    that are no files of their own: in an archive, a table or a data set.
+    """
+    todo, done, missing = [], [], []
+    taken: set[str] = set()
+    renamed = 0
+    for id, source in zip(ids, sources, strict=True):
+        path = Path(original_name(source))
+        if not _is_own_file(id, source):
+            raise ValueError(
+                f"{id!r} is no file of its own, it is inside {source}: only files are copied or "
+                "linked; use --out for a list"
+            )
+        if not path.is_file():
+            missing.append(path)
+            continue
+        target = folder / _below(original_name(id))
+        plain, number = target, 1
+        while os.fspath(target).casefold() in taken:
+            number += 1
+            target = plain.with_name(f"{plain.stem}-{number}{plain.suffix}")
+        taken.add(os.fspath(target).casefold())
+        renamed += number > 1
+        (done if _is_done(path, target, link) else todo).append((path, target))
+    return Transfer(todo, done, missing, renamed)
+
+
+def transfer(
+    plan: Transfer, *, link: bool, on_file: Callable[[Path], object] | None = None
+) -> None:
+    """Carries out a plan: copies with their times, or symbolic links to absolute paths."""
+    for source, target in plan.todo:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if link:
+            target.symlink_to(source.absolute())
+        else:
+            # Under another name first: a copy cut short is not taken for a whole one.
+            part = target.with_name(target.name + ".part")
+            shutil.copy2(source, part)
+            part.replace(target)
+        if on_file is not None:
+            on_file(target)
+
+
+def _is_own_file(id: str, source: str) -> bool:
+    """Whether the row's `source` is the image's own file, not one that holds many."""
+    name, id_name = (
+        PurePosixPath(original_name(text).replace(os.sep, "/")).name for text in (source, id)
+    )
+    return name == id_name
+
+
+def _below(id: str) -> Path:
+    """The id as a path that stays below a folder."""
+    parts = [part for part in id.replace(os.sep, "/").split("/") if part not in ("", ".", "..")]
+    return Path(*(part.replace(":", "_") if os.name == "nt" else part for part in parts))
+
+
+def _is_done(source: Path, target: Path, link: bool) -> bool:
+    """Whether `target` is the copy or the link already; raises where something else is there."""
+    if not target.exists() and not target.is_symlink():
+        return False
+    if link and target.is_symlink() and Path(os.readlink(target)) == source.absolute():
+        return True
+    if not link and target.is_file() and not target.is_symlink():
+        here, there = target.stat(), source.stat()
+        if here.st_size == there.st_size and abs(here.st_mtime - there.st_mtime) < 2:
+            return True
+    raise FileExistsError(f"{target} is in the way of {source}: nothing is overwritten")
