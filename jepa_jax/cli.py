@@ -8,6 +8,7 @@ import typer
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.score import score
+from jepa_jax.commands.select import select
 from jepa_jax.commands.show import show
 from jepa_jax.version import __version__
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (score, show, calibrate, encoders):
+for command in (score, show, select, calibrate, encoders):
     app.command()(command)
 
 
