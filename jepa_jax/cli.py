@@ -7,6 +7,7 @@ import typer
 
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.encoders import encoders
+from jepa_jax.commands.evaluate import evaluate
 from jepa_jax.commands.score import score
 from jepa_jax.commands.select import select
 from jepa_jax.commands.show import show

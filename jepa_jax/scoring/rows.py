@@ -104,6 +104,7 @@ def make_row(
     if "spectrum" in store and scores.singular_values is not None:
         sigma = np.asarray(scores.singular_values[0], np.float64)
         row["spectrum"] = np.quantile(np.log(sigma), SPECTRUM_LEVELS).astype(np.float32)
+        row["log_frobenius"] = float(np.log(np.square(sigma).sum()) / 2)
     return row
 
 

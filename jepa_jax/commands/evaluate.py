@@ -1,0 +1,244 @@
+"""`jepa-jax evaluate`: the score beside label-free baselines, without leakage."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jepa_jax.commands.options import Precision
+from jepa_jax.commands.terminal import (
+    Progressing,
+    leave,
+    messages,
+    plain_errors,
+    results,
+    warn_of_idle_gpu,
+)
+
+_OURS = ("evaluation.json", "evaluation.png", "image_scores.parquet", "scores", "calibration")
+
+
+class _Method(StrEnum):
+    exact = "exact"
+    sketch = "sketch"
+    lanczos = "lanczos"
+    hutchinson = "hutchinson"
+
+
+def evaluate(
+    reference: Annotated[
+        str,
+        typer.Option(help="Typical images to fit on: a source as in `score`, or a scores folder."),
+    ],
+    inliers: Annotated[str, typer.Option(help="Other typical images, to test on; likewise.")],
+    outliers: Annotated[
+        list[str],
+        typer.Option(help="Images to be told from inliers; likewise. May be given several times."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for results; the same command continues it.")],
+    encoder: Annotated[
+        str | None, typer.Option(help="As in `score`; not needed where all sets are scored.")
+    ] = None,
+    method: Annotated[
+        list[_Method] | None,
+        typer.Option(help="Estimator of the score; several may be given. [default: exact]"),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="sketch: a calibration; without one, made on reference images."),
+    ] = None,
+    cotangents: Annotated[int, typer.Option(min=1, help="sketch: VJPs an image.")] = 32,
+    neighbours: Annotated[str, typer.Option(help="k of k-NN, several.")] = "1,5,50",
+    flow: Annotated[bool, typer.Option(help="Fit a normalising flow too.")] = True,
+    drop_shared: Annotated[
+        bool,
+        typer.Option(help="Leave shared images out of the tested sets, instead of an error."),
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N images of each source.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 1000,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    precision: Annotated[Precision, typer.Option(help="Matrix products.")] = Precision.highest,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at once.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
+    ] = None,
+    embedding: Annotated[str | None, typer.Option(help="As in `score`.")] = None,
+    seed: Annotated[int, typer.Option(help="Of estimators, detectors and resamples.")] = 0,
+) -> None:
+    """Compare the JEPA-SCORE with label-free baselines: who tells OUTLIERS from INLIERS best?
+
+    Everything is fitted on REFERENCE; that no image is in two sets is checked by pixels.
+    """
+    with plain_errors():
+        import jax
+
+        from jepa_jax import load_encoder
+        from jepa_jax.evaluation import default_detectors
+        from jepa_jax.evaluation.evaluate import evaluate as run
+        from jepa_jax.scoring.folders import check_ours
+
+        check_ours(out, lambda name: name in _OURS)
+        ks = _numbers(neighbours)
+        methods = list(dict.fromkeys(method or [_Method.exact]))
+        loaded = None
+        if encoder is not None:
+            loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
+            platform = jax.devices()[0].platform
+            messages.print(f"{encoder} ({loaded.rule}, {loaded.image_size} px) on {platform}")
+            warn_of_idle_gpu(platform)
+        try:
+            calibrated = None
+            if _Method.sketch in methods:
+                calibrated = _calibration(
+                    loaded, reference, out, calibration, precision, batch_size, seed, limit
+                )
+            columns = (
+                ["jepa_score"]
+                if len(methods) == 1
+                else [f"jepa_score:{each.value}" for each in methods]
+            )
+            found = run(
+                loaded,
+                reference=reference,
+                inliers=inliers,
+                outliers=_named(outliers),
+                out=out,
+                estimators={
+                    each.value: _estimator(each, loaded, calibrated, cotangents, precision)
+                    for each in methods
+                }
+                if loaded is not None
+                else None,
+                calibration=calibrated,
+                detectors=default_detectors(columns, neighbours=ks, flow=flow, seed=seed),
+                drop_shared=drop_shared,
+                limit=limit,
+                precision=precision.value,
+                batch_size=batch_size,
+                resamples=resamples,
+                confidence=confidence,
+                seed=seed,
+                on_scoring=Progressing,
+            )
+        except KeyboardInterrupt:
+            messages.print(f"stopped: {out} keeps what is scored; the same command continues")
+            leave(130)
+        _write(found, out)
+    _show(found, out)
+
+
+def _numbers(text: str) -> list[int]:
+    """'1,5' as [1, 5]."""
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError(f"--neighbours must be numbers such as '1,5,50', got {text!r}") from error
+
+
+def _named(sources: list[str]) -> dict[str, str]:
+    """Sources by short names: the last part of a path, and what precedes it where two are alike."""
+    names: dict[str, str] = {}
+    for source in sources:
+        parts = Path(source.removeprefix("hf:")).parts
+        name = next(
+            (
+                candidate
+                for take in range(1, len(parts) + 1)
+                if (candidate := "/".join(parts[-take:])) not in names
+            ),
+            None,
+        )
+        if name is None:
+            raise ValueError(f"--outliers {source} is given twice")
+        names[name] = source
+    return names
+
+
+def _calibration(encoder, reference, out: Path, given, precision, batch_size, seed, limit):
+    """The calibration that was given, or one of reference images alone, kept in `out`."""
+    from jepa_jax.evaluation.tables import is_scores_folder
+    from jepa_jax.scoring import calibrate, load_calibration
+    from jepa_jax.scoring.calibration import FACTS
+
+    if given is not None:
+        return load_calibration(given)
+    if encoder is None or is_scores_folder(reference):
+        raise ValueError(
+            "--method sketch calibrates on reference images: give an encoder and a source of "
+            "images, or --calibration"
+        )
+    folder = out / "calibration"
+    if (folder / FACTS).exists():
+        return load_calibration(folder)
+    with Progressing("calibrating") as progress:
+        found = calibrate(
+            encoder,
+            reference,
+            precision=precision.value,
+            batch_size=batch_size,
+            seed=seed,
+            limit=limit,
+            on_start=progress.start,
+            on_image=progress.advance,
+        )
+    found.save(folder)
+    return found
+
+
+def _estimator(method: _Method, encoder, calibration, cotangents: int, precision):
+    from jepa_jax import Exact, Hutchinson, Lanczos
+
+    if method == _Method.sketch:
+        return calibration.sketch(encoder, cotangents, precision.value)
+    return {"exact": Exact, "lanczos": Lanczos, "hutchinson": Hutchinson}[method.value]()
+
+
+def _write(found, out: Path) -> None:
+    """evaluation.json, evaluation.png and image_scores.parquet."""
+    from jepa_jax.evaluation.figure import draw, write_image_scores, write_json
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(found.record(), out / "evaluation.json")
+    write_image_scores(found, out / "image_scores.parquet")
+    try:
+        draw(found.comparison, out / "evaluation.png")
+    except ModuleNotFoundError as error:
+        messages.print(f"warning: no figure: {error}", style="yellow", markup=False)
+
+
+def _show(found, out: Path) -> None:
+    from jepa_jax.evaluation.figure import aligned, table
+
+    comparison = found.comparison
+    sizes = ", ".join(f"{n} {name}" for name, n in comparison.sizes.items())
+    results.print(f"Images: {sizes}.", markup=False)
+    for name in comparison.outliers:
+        results.print(f"\ninliers against {name}", markup=False)
+        for line in aligned(table(comparison, name)):
+            results.print(line, markup=False)
+    results.print(
+        "\nAUROC: the probability that an inlier scores higher; .5 is guessing. FPR95-in: outliers "
+        "accepted where 95 % of the inliers are; FPR95-out: inliers rejected where 95 % of the "
+        "outliers are. Low is good for both.",
+        markup=False,
+    )
+    for name, reason in comparison.left_out.items():
+        messages.print(f"left out: {name}: {reason}", markup=False)
+    for name, counts in found.failed.items():
+        each = ", ".join(f"{n} {status}" for status, n in counts.items())
+        messages.print(f"without a score in {name}: {each}", markup=False)
+    for name, count in found.dropped.items():
+        messages.print(f"dropped from {name}: {count} that another set has", markup=False)
+    for shared in found.near:
+        messages.print(
+            f"warning: {len(shared.near)} images of {shared.first} are nearly the same as one in "
+            f"{shared.second}, such as {shared.near[0][0]} and {shared.near[0][1]}",
+            style="yellow",
+            markup=False,
+        )
+    for note in found.unchecked:
+        messages.print(f"warning: not checked: {note}", style="bold yellow", markup=False)
+    messages.print(f"{out / 'evaluation.json'}, evaluation.png and image_scores.parquet have all")

@@ -1,0 +1,131 @@
+"""Folders of scores as features; and what of their settings must agree."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jepa_jax.evaluation.features import Features
+from jepa_jax.scoring.shards import MANIFEST, read_manifest, shard_paths
+
+# Columns of a row that a detector may read.
+_COLUMNS = ("jepa_score", "log_frobenius", "bits_per_pixel")
+# What may differ between sets: where the images are, and how their rows are stored.
+_FREE = ("source", "shard_size", "store")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreTable:
+    """A folder's features, its locked settings, and its rows that have no score, by status."""
+
+    folder: Path
+    features: Features
+    settings: dict[str, Any]
+    failed: dict[str, int]
+
+    @property
+    def method(self) -> str:
+        """The estimator's name."""
+        return self.settings["estimator"]["method"]
+
+
+def is_scores_folder(source: Any) -> bool:
+    """Whether `source` is a folder that `score` made."""
+    return isinstance(source, (str, Path)) and (Path(source) / MANIFEST).is_file()
+
+
+def read_scores(folder: str | Path) -> ScoreTable:
+    """The rows of a scores folder that have a score, as `Features`.
+
+    `embedding`, `log_frobenius` and `bits_per_pixel` are there where the folder was made with
+    `--store embedding,spectrum,image`.
+
+    Raises `FileNotFoundError` or `ValueError` where it is not a folder of scores, or has none.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    paths = shard_paths(folder)
+    if not paths:
+        raise ValueError(f"{folder} holds no scores yet")
+    there = set(pq.read_schema(paths[0]).names)
+    wanted = [c for c in (*_COLUMNS, "embedding") if c in there]
+    table = pa.concat_tables(pq.read_table(p, columns=["id", "status", *wanted]) for p in paths)
+    statuses = table["status"].to_pylist()
+    ok = table.filter(pa.array([s == "ok" for s in statuses], pa.bool_()))
+    if not len(ok):
+        raise ValueError(f"{folder} has no image with a score: {dict(Counter(statuses))}")
+    embedding = None
+    if "embedding" in wanted:
+        flat = ok["embedding"].combine_chunks().flatten().to_numpy()
+        embedding = flat.reshape(len(ok), -1)
+    columns = {
+        name: ok[name].to_numpy().astype(np.float64) for name in wanted if name != "embedding"
+    }
+    return ScoreTable(
+        folder,
+        Features(tuple(ok["id"].to_pylist()), embedding, columns),
+        manifest["settings"],
+        dict(Counter(s for s in statuses if s != "ok")),
+    )
+
+
+def check_same_settings(tables: Mapping[str, ScoreTable]) -> None:
+    """Raises `ValueError` where scores of several sets were not made alike, with all values.
+
+    Encoder, embedding, image size, estimator, calibration, precision, views, seed and version must
+    be the same.
+    """
+    flat = {name: _flat(table.settings) for name, table in tables.items()}
+    keys = sorted({key for settings in flat.values() for key in settings})
+    differing = []
+    for key in keys:
+        if key.split(".")[0] in _FREE:
+            continue
+        values = {name: settings.get(key) for name, settings in flat.items()}
+        if len({repr(v) for v in values.values()}) > 1:
+            each = ", ".join(f"{value!r} in {name}" for name, value in values.items())
+            differing.append(f"{key}: {each}")
+    if differing:
+        raise ValueError(
+            "the sets were scored with different settings, so that their scores cannot be compared"
+            "\n  " + "\n  ".join(differing)
+        )
+
+
+def joined(tables: Sequence[ScoreTable], names: Sequence[str]) -> Features:
+    """Several estimators' scores of the same images as columns `jepa_score:NAME` of one table.
+
+    The first's embedding and image columns serve all; images that one of them could not score are
+    left out. With one table, the column is `jepa_score`.
+    """
+    if len(tables) == 1:
+        return tables[0].features
+    common = set.intersection(*(set(t.features.ids) for t in tables))
+    parts = [
+        t.features.take([i for i, id in enumerate(t.features.ids) if id in common]) for t in tables
+    ]
+    if any(part.ids != parts[0].ids for part in parts):
+        raise ValueError(f"{tables[0].folder} and others do not have the same images in one order")
+    columns = dict(parts[0].columns)
+    columns.pop("jepa_score")
+    for part in parts:  # The spectrum is an exact method's alone.
+        columns |= {k: v for k, v in part.columns.items() if k != "jepa_score"}
+    columns |= {
+        f"jepa_score:{n}": p.columns["jepa_score"] for n, p in zip(names, parts, strict=True)
+    }
+    return Features(parts[0].ids, parts[0].embedding, columns)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat
