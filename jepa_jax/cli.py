@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (score, show, select, calibrate, encoders):
+for command in (score, show, select, evaluate, calibrate, encoders):
     app.command()(command)
 
 

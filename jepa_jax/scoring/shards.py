@@ -149,12 +149,10 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
         content = json.dumps({"settings": settings, "facts": facts}, indent=2)
         replace(path, lambda temporary: temporary.write_text(content + "\n"))
         return
-    before = _flat(read_manifest(out)["settings"])
-    now = _flat(settings)
+    before = read_manifest(out)["settings"]
     changed = [
-        f"{key}: {before.get(key)!r} before, {now.get(key)!r} now"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        f"{key}: {was!r} before, {now!r} now"
+        for key, (was, now) in differing_settings(before, settings).items()
     ]
     if changed:
         raise ValueError(
@@ -174,6 +172,20 @@ def read_manifest(out: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
     return content
+
+
+def differing_settings(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by their dotted names, with both values (None where one has none).
+
+    >>> differing_settings({"encoder": {"size": 112}, "seed": 0}, {"encoder": {"size": 224}})
+    {'encoder.size': (112, 224), 'seed': (0, None)}
+    """
+    flat, others = _flat(one), _flat(other)
+    return {
+        key: (flat.get(key), others.get(key))
+        for key in sorted(flat.keys() | others.keys())
+        if flat.get(key) != others.get(key)
+    }
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
