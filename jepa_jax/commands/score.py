@@ -72,6 +72,10 @@ def score(
     ] = _Rank.structural,
     precision: Annotated[Precision, typer.Option(help="Matrix products.")] = Precision.highest,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images at once.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="On a CPU: worker processes (default: one a core in long runs)."),
+    ] = None,
     views: Annotated[int, typer.Option(min=1, help="Random views an image (Eq. 4).")] = 1,
     image_size: Annotated[
         int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
@@ -91,6 +95,7 @@ def score(
         import jax
 
         from jepa_jax import Exact, Scorer, load_encoder
+        from jepa_jax.scoring.processes import worthwhile
         from jepa_jax.scoring.refine import Refinement
 
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
@@ -122,12 +127,18 @@ def score(
                 seed=seed,
                 limit=limit,
             )
+            if processes is None:
+                total = _count(source, limit, views)
+                processes = worthwhile(loaded, estimator, total, batch_size)
+            if processes > 1:
+                messages.print(f"{processes} processes, each on its share of the cores")
             scorer = Scorer(
                 loaded,
                 estimator,
                 precision=precision.value,
                 batch_size=batch_size,
                 seed=seed,
+                processes=processes,
             )
             if method == _Method.auto and isinstance(estimator, Exact):
                 refinement = None  # Nothing is left to refine.
@@ -177,13 +188,10 @@ def _estimator(method: _Method, encoder, source: str, out: Path, **s):
 def _automatic(encoder, source: str, out: Path, **s):
     """The fastest estimator that reaches the target on calibration images; says which."""
     from jepa_jax import Exact
-    from jepa_jax.data import open_source
     from jepa_jax.scoring import load_calibration
     from jepa_jax.scoring.calibration import calibrate_for_run
 
-    total = open_source(source).count()
-    if s["limit"] is not None:
-        total = s["limit"] if total is None else min(total, s["limit"])
+    total = _count(source, s["limit"])
     if s["calibration"] is not None:
         calibration = load_calibration(s["calibration"])
     elif total is not None and total < 2 * s["calibration_images"]:
@@ -211,6 +219,16 @@ def _automatic(encoder, source: str, out: Path, **s):
     chosen = calibration.choose(s["target_spearman"])
     messages.print(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above)")
     return chosen.estimator()
+
+
+def _count(source: str, limit: int | None, views: int = 1) -> int | None:
+    """How many views of images there are to score, None where that is not known."""
+    from jepa_jax.data import open_source
+
+    total = open_source(source).count()
+    if limit is not None:
+        total = limit if total is None else min(total, limit)
+    return None if total is None else total * views
 
 
 def _share(text: str | None, option: str) -> float:

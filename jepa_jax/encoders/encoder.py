@@ -48,6 +48,14 @@ class Encoder:
         self._preprocess = preprocess
         self._graph, self.state = nnx.split(model)
 
+    def __getstate__(self) -> dict:
+        # The graph holds functions that cannot be pickled; the configuration makes it anew.
+        return {name: value for name, value in self.__dict__.items() if name != "_graph"}
+
+    def __setstate__(self, saved: dict) -> None:
+        self.__dict__.update(saved)
+        self._graph = nnx.graphdef(abstract_model(self.config))
+
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, embedding={str(self.rule)!r}, image_size={self.image_size})"
 
@@ -163,7 +171,7 @@ def load_encoder(
         folder, family.parameters(config), family.ignored, family.prefixes
     )
     model = fill(config, arrays, dtype)
-    preprocess = load_preprocess(folder, image_size, config.channels)
+    preprocess = load_preprocess(folder, image_size)
     side = image_size
     if side is None:
         # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.

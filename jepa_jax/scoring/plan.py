@@ -5,6 +5,8 @@ import functools
 
 import jax
 
+from jepa_jax.encoders import Encoder
+
 # Elements (cotangents x tokens x width x images) of one activation that fill an accelerator: an
 # estimate, not yet measured on one.
 _ELEMENTS_ACCELERATOR = 2**24
@@ -47,6 +49,18 @@ def make_plan(
         most = max(2, _ELEMENTS_CPU_MOST // (activation * batch))
         chunk = max(chunk, min(_COTANGENTS_CPU, most))
     return Plan(chunk=min(cotangents, chunk), batch=batch)
+
+
+def plan_for(encoder: Encoder, height: int, width: int, batch: int | None = None) -> Plan:
+    """The default plan of an encoder's exact score for images of this size."""
+    config = encoder.config
+    rows, columns = config.grid(height, width)
+    return make_plan(
+        cotangents=encoder.embedding_size,
+        pixels=height * width * config.channels,
+        activation=(rows * columns + config.prefix) * config.width,
+        batch=batch,
+    )
 
 
 @functools.cache

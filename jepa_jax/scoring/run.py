@@ -128,9 +128,11 @@ def run(
             # Also after Ctrl-C or a failure: what is scored is kept.
             writer.flush()
             prepared.close()
+            scorer.close()
         if refine is not None:
+            exact = scorer.with_estimator(Exact(), "highest")
             again = refinement.refine(
-                _exact(scorer),
+                exact,
                 opened,
                 out,
                 refine,
@@ -143,6 +145,7 @@ def run(
                 on_row=on_row,
             )
             refined = sum(again.values())
+            exact.close()
     return Summary(out, dict(counts), todo.resumed, time.monotonic() - started, refined)
 
 
@@ -193,17 +196,6 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
     }
 
 
-def _exact(scorer: Scorer) -> Scorer:
-    """The exact scorer of the same encoder, always of the highest precision."""
-    return Scorer(
-        scorer.encoder,
-        Exact(),
-        batch_size=scorer.batch_size,
-        chunk=scorer.chunk,
-        seed=scorer.seed,
-    )
-
-
 def _facts(scorer: Scorer) -> dict[str, Any]:
     """What the manifest records and does not lock."""
     device = jax.devices()[0]
@@ -240,11 +232,4 @@ def _with_spectrum(scorer: Scorer, store: tuple[str, ...]) -> Scorer:
         name = type(scorer.estimator).__name__
         raise ValueError(f"`store` 'spectrum' needs an exact method, got {name}")
     estimator: Any = scorer.estimator  # A dataclass, as `Estimator` says.
-    return Scorer(
-        scorer.encoder,
-        dataclasses.replace(estimator, spectrum=True),
-        precision=scorer.precision,
-        batch_size=scorer.batch_size,
-        chunk=scorer.chunk,
-        seed=scorer.seed,
-    )
+    return scorer.with_estimator(dataclasses.replace(estimator, spectrum=True))

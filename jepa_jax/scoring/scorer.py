@@ -1,8 +1,9 @@
 """`Scorer`: an encoder and an estimator as one compiled function of images."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,8 +14,9 @@ from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimate, Estimator
 from jepa_jax.jacobian import Jacobian, jacobian
 from jepa_jax.scoring.keys import keys_of
-from jepa_jax.scoring.plan import Plan, make_plan
+from jepa_jax.scoring.plan import Plan, plan_for
 from jepa_jax.scoring.precision import Precision, matmul_precision
+from jepa_jax.scoring.processes import Processes, share_cores
 
 
 class Scores(NamedTuple):
@@ -47,10 +49,14 @@ class Scorer:
 
     `precision`: "highest" (float32 matrix products), "tf32" or "bf16", where the device has them.
     `batch_size` images are computed at once, and `chunk` cotangents for each (defaults: by the
-    platform and the sizes). A score depends on its image, the settings and `seed` alone, to
-    rounding: not on the batch that it is computed in.
+    platform and the sizes). `processes`: on a CPU, that many worker processes of a share of the
+    cores each, up to one a core: more images/s where an image takes seconds, after each has
+    started and compiled. They live as long as the scorer, or until `close`. A score depends on its
+    image, the settings and `seed` alone, to rounding: not on the batch or process that it is
+    computed in.
 
-    Raises `ValueError` on a precision that the device does not have, or a size below 1.
+    Raises `ValueError` on a precision that the device does not have, a size below 1, or more
+    processes than cores.
 
     >>> import numpy as np
     >>> from jepa_jax import Exact, Scorer, load_encoder
@@ -72,29 +78,62 @@ class Scorer:
         batch_size: int | None = None,
         chunk: int | None = None,
         seed: int = 0,
+        processes: int = 1,
     ):
-        for name, value in (("batch_size", batch_size), ("chunk", chunk)):
+        sizes = {"batch_size": batch_size, "chunk": chunk, "processes": processes}
+        for name, value in sizes.items():
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}")
         matmul_precision(precision)  # Raises now rather than at the first image.
         self.encoder, self.estimator = encoder, estimator
         self.precision: Precision = precision
         self.batch_size, self.chunk, self.seed = batch_size, chunk, seed
+        self.processes = processes
+        self._workers: Processes | None = None  # Started by the first batch.
+        if processes > 1:
+            share_cores(processes)  # Raises now.
+        self._compile()
+
+    def _compile(self) -> None:
         # A calibrated estimator is a pytree of arrays, an argument of the program; others are
         # settings, and part of it.
-        self._fitted = not jax.tree_util.all_leaves([estimator])
+        self._fitted = not jax.tree_util.all_leaves([self.estimator])
         self._compiled = jax.jit(self._estimate, static_argnums=4)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy is one process, and compiles for itself.
+        return self.__dict__ | {"_compiled": None, "_workers": None, "processes": 1}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        self.__dict__.update(saved)
+        self._compile()
+
+    def with_estimator(self, estimator: Estimator, precision: Precision | None = None) -> "Scorer":
+        """This scorer with another estimator, at its own precision or another."""
+        return Scorer(
+            self.encoder,
+            estimator,
+            precision=precision or self.precision,
+            batch_size=self.batch_size,
+            chunk=self.chunk,
+            seed=self.seed,
+            processes=self.processes,
+        )
+
+    def close(self) -> None:
+        """Ends the worker processes, if there are any; scoring again starts new ones."""
+        if self._workers is not None:
+            self._workers.close()
+            self._workers = None
+
+    @property
+    def in_flight(self) -> int:
+        """Batches worth dispatching before the first one is waited for."""
+        return 2 * self.processes
 
     def plan(self, height: int, width: int) -> Plan:
         """Images a batch and cotangents a chunk for images of this size."""
-        config = self.encoder.config
-        rows, columns = config.grid(height, width)
-        plan = make_plan(
-            cotangents=self.encoder.embedding_size,
-            pixels=height * width * config.channels,
-            activation=(rows * columns + config.prefix) * config.width,
-            batch=self.batch_size,
-        )
+        plan = plan_for(self.encoder, height, width, self.batch_size)
         return plan if self.chunk is None else Plan(self.chunk, plan.batch)
 
     def score(
@@ -124,16 +163,23 @@ class Scorer:
         if not len(images):  # One blank image gives the empty result its shapes and types.
             blank = self.score(np.zeros((1, *images.shape[1:]), images.dtype))
             return map_columns(lambda columns: columns[0][:0], [blank])
-        parts = [
-            self.collect(self.dispatch(images[i : i + batch], names[i : i + batch]))
-            for i in range(0, len(images), batch)
-        ]
+        waits: deque[Callable[[], Scores]] = deque()
+        parts: list[Scores] = []
+        for i in range(0, len(images), batch):
+            waits.append(self.dispatch(images[i : i + batch], names[i : i + batch]))
+            # One process computes one batch at a time: two would take the memory of two.
+            if len(waits) >= (self.in_flight if self.processes > 1 else 1):
+                parts.append(waits.popleft()())
+        parts += [wait() for wait in waits]
         return map_columns(np.concatenate, parts)
 
     def dispatch(
         self, images: Float[np.ndarray, "b h w c"], names: Sequence[str | bytes]
-    ) -> tuple[int, tuple[Estimate, Array]]:
-        """Starts the computation of up to one batch, and returns without waiting for it."""
+    ) -> Callable[[], Scores]:
+        """Starts the computation of up to one batch; the function returned waits for its scores."""
+        if self.processes > 1:
+            self._workers = self._workers or Processes(self, self.processes)
+            return self._workers.submit(images, names)
         plan = self.plan(*images.shape[1:3])
         count = len(images)
         # The last batch is filled up with copies of its first image: one program for all.
@@ -141,21 +187,8 @@ class Scorer:
         keys = keys_of(self.seed, [names[i] for i in fill])
         with matmul_precision(self.precision):
             fitted = self.estimator if self._fitted else None
-            return count, self._compiled(self.encoder.state, fitted, images[fill], keys, plan.chunk)
-
-    def collect(self, dispatched: tuple[int, tuple[Estimate, Array]]) -> Scores:
-        """Waits for a dispatched batch."""
-        count, result = dispatched
-        estimate, embedding = jax.tree.map(lambda a: np.asarray(a)[:count], result)
-        return Scores(
-            jepa_score=estimate.log_volume,
-            std_error=estimate.std_error,
-            bias_bound=estimate.bias_bound,
-            rank=estimate.rank,
-            embedding=embedding,
-            singular_values=estimate.singular_values,
-            flagged=estimate.flagged,
-        )
+            result = self._compiled(self.encoder.state, fitted, images[fill], keys, plan.chunk)
+        return lambda: _scores(result, count)
 
     def _estimate(
         self,
@@ -181,6 +214,20 @@ class Scorer:
         from jepa_jax.scoring.run import run
 
         return run(self, source, out, **settings)
+
+
+def _scores(result: tuple[Estimate, Array], count: int) -> Scores:
+    """The first `count` of a batch, when they are there."""
+    estimate, embedding = jax.tree.map(lambda a: np.asarray(a)[:count], result)
+    return Scores(
+        jepa_score=estimate.log_volume,
+        std_error=estimate.std_error,
+        bias_bound=estimate.bias_bound,
+        rank=estimate.rank,
+        embedding=embedding,
+        singular_values=estimate.singular_values,
+        flagged=estimate.flagged,
+    )
 
 
 def jacobian_of(

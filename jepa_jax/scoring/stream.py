@@ -39,25 +39,23 @@ def scored(
 ) -> Iterator[tuple[Prepared, Scores | None]]:
     """Every item with the scores of its views, in order.
 
-    Views of neighbouring items share batches. One batch is under way while the next is gathered.
+    Views of neighbouring items share batches. Batches are under way while the next is gathered.
     """
     batch_size: int | None = None
     waiting: deque[Prepared] = deque()  # Items in order, scored or not.
     parts: deque[Scores] = deque()  # Scores of their views, in order, one view each.
     inputs: list[np.ndarray] = []
     names: list[str] = []
-    under_way = None
+    under_way: deque[Callable[[], Scores]] = deque()
 
     def advance(final: bool) -> None:
-        """Collects the batch under way and starts the one gathered; collects it too if `final`."""
-        nonlocal under_way, inputs, names
-        started = scorer.dispatch(np.stack(inputs), names) if inputs else None
+        """Starts the batch gathered and waits for the oldest ones; for all of them if `final`."""
+        nonlocal inputs, names
+        if inputs:
+            under_way.append(scorer.dispatch(np.stack(inputs), names))
         inputs, names = [], []
-        for batch in (under_way, started) if final else (under_way,):
-            if batch is not None:
-                scores = scorer.collect(batch)
-                parts.extend(_rows_of(scores))
-        under_way = None if final else started
+        while len(under_way) >= (1 if final else scorer.in_flight):
+            parts.extend(_rows_of(under_way.popleft()()))
 
     def ready() -> Iterator[tuple[Prepared, Scores | None]]:
         while waiting and len(parts) >= len(waiting[0].inputs):
