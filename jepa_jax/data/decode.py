@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 from functools import cache
@@ -24,7 +25,10 @@ _NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)
 
 
 def decode(
-    data: bytes | str | os.PathLike[str], *, max_pixels: int | None = MAX_PIXELS
+    data: bytes | str | os.PathLike[str],
+    *,
+    max_pixels: int | None = MAX_PIXELS,
+    longest_side: int | None = None,
 ) -> Image.Image:
     """An image file, as its bytes or its path, decoded to 8-bit RGB.
 
@@ -32,6 +36,8 @@ def decode(
     frame counts; transparency is composited on white; 16-bit grey is divided by 257; a float
     image is read as [0, 1] or, failing that, [0, 255]. An embedded ICC profile is not applied
     and CMYK is converted by Pillow's formula: encoders were trained on pixels decoded so.
+    `longest_side` is for thumbnails: where a format can (JPEG), the image is decoded smaller, its
+    longest side still at least so many pixels, in a fraction of the time.
 
     Raises `UnreadableImage` for an empty file, a file that is no image, a truncated or corrupt
     one, one with more than `max_pixels` pixels (None: no limit; refused before its pixels are
@@ -46,9 +52,9 @@ def decode(
     """
     if isinstance(data, (str, os.PathLike)):
         with open(data, "rb") as file:
-            return _decode(file, max_pixels)
+            return _decode(file, max_pixels, longest_side)
     with io.BytesIO(data) as file:
-        return _decode(file, max_pixels)
+        return _decode(file, max_pixels, longest_side)
 
 
 @cache
@@ -70,11 +76,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in _NOT_DECODED)
 
 
-def _decode(file: IO[bytes], max_pixels: int | None) -> Image.Image:
+def _decode(file: IO[bytes], max_pixels: int | None, longest_side: int | None) -> Image.Image:
     image = _open(file, max_pixels)
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
         raise too_large(width, height, max_pixels)
+    if longest_side is not None and longest_side < max(width, height):
+        scale = longest_side / max(width, height)
+        image.draft(None, (math.ceil(scale * width), math.ceil(scale * height)))
     try:
         image.load()
     except Exception as error:

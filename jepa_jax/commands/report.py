@@ -1,0 +1,50 @@
+"""`jepa-jax report`: a folder of scores as one HTML file to look at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jepa_jax.commands.terminal import Progressing, messages, plain_errors
+
+
+def report(
+    scores: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")],
+    out: Annotated[Path, typer.Option(help="The file; a report that is there is replaced.")] = Path(
+        "report.html"
+    ),
+    images: Annotated[
+        str | None, typer.Option(help="Where the images are now, if not where they were scored.")
+    ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
+    labels: Annotated[
+        str,
+        typer.Option(help="Classes: auto, folder, top, none, or a CSV or Parquet of id and label."),
+    ] = "auto",
+    thumbnails: Annotated[int, typer.Option(min=0, help="The most pictures.")] = 2000,
+    near_identical: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Cosine of embeddings of near-identical images; 0: auto."),
+    ] = 0.0,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+) -> None:
+    """Make one HTML file to look at the scores and their images: it needs no network."""
+    with plain_errors():
+        from jepa_jax.report.html import ReportSettings, write_report
+
+        if no_images and images is not None:
+            raise ValueError("--images and --no-images exclude each other")
+        settings = ReportSettings(
+            "" if no_images else images, labels, thumbnails, near_identical, title
+        )
+        with Progressing("thumbnails") as progress:
+            written = write_report(
+                scores, out, settings, on_start=progress.start, on_row=progress.advance
+            )
+        if written.lacks:
+            messages.print(f"note: {written.lacks}", style="yellow", markup=False)
+        messages.print(
+            f"{written.path}: {written.rows} rows, {written.pictures} pictures, "
+            f"{written.bytes / 1e6:.1f} MB. Open it in a browser.",
+            markup=False,
+        )

@@ -1,0 +1,300 @@
+"""The report: one HTML file that needs nothing else."""
+
+import base64
+import dataclasses
+import hashlib
+import shlex
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jepa_jax.data import HubDataset, open_source
+from jepa_jax.report import statistics, words
+from jepa_jax.report.labels import read_labels
+from jepa_jax.report.neighbours import default_threshold, near_identical
+from jepa_jax.report.payload import Dictionary, pack, pack_pictures
+from jepa_jax.report.table import ScoreTable, read_embeddings, read_scores
+from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
+from jepa_jax.scoring.folders import replace
+from jepa_jax.version import __version__
+
+_MARK = '<meta name="generator" content="jepa-jax'
+_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "explore", "main")
+# Classes, kinds of failures and groups that are written out; the explorer has the others.
+_MOST_CLASSES, _MOST_KINDS, _MOST_GROUPS = 1000, 50, 200
+_STRIP = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportSettings:
+    """What goes into a report.
+
+    `images`: where the images are now; None for the source that the scores name, "" for no
+    pictures. `label_from`: see `read_labels`. `thumbnails`: at most so many. `similarity`: cosine
+    above which images are near-identical; 0 for the default. `title`: of the page.
+    """
+
+    images: str | None = None
+    label_from: str = "auto"
+    thumbnails: int = 2000
+    similarity: float = 0.0
+    title: str = ""
+
+    def __post_init__(self):
+        if self.thumbnails < 0:
+            raise ValueError(f"`thumbnails` must be at least 0, got {self.thumbnails}")
+        if not 0 <= self.similarity <= 1:
+            raise ValueError(f"`similarity` must be between 0 and 1, got {self.similarity}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A report that was written: its size in bytes, rows and pictures, and what it lacks."""
+
+    path: Path
+    bytes: int
+    rows: int
+    pictures: int
+    lacks: str
+
+
+def write_report(
+    folder: str | Path,
+    path: str | Path,
+    settings: ReportSettings = ReportSettings(),
+    *,
+    on_start: Callable[[int, int], object] | None = None,
+    on_row: Callable[[object], None] | None = None,
+) -> Written:
+    """Writes the report on a scores folder to `path`, whole or not at all.
+
+    The images are looked up by id in their source; where that is gone, the report says so and has
+    no pictures. `on_start(total, 0)` and `on_row(row)` report the making of thumbnails. Memory: 1
+    kB a row, and the embeddings twice if there are any. Raises `ValueError` or `OSError` where
+    `folder` is no folder of scores, and `FileExistsError` where `path` is not a report.
+    """
+    path = Path(path)
+    _check_path(path)
+    table = read_scores(folder)
+    labels = read_labels(table.ids, settings.label_from)
+    groups, threshold = _groups(table, settings.similarity)
+    flagged = table.flags()
+    source, lacks = _source(table, settings)
+    pictures: dict[int, bytes] = {}
+    if source is not None:
+        rows = rows_to_show(table.scores, labels, groups, flagged, settings.thumbnails)
+        if on_start is not None:
+            on_start(len(rows), 0)
+        try:
+            pictures = make_thumbnails(source, table.ids, rows.tolist(), on_row=on_row)
+        except (ValueError, OSError) as error:
+            lacks = f"The images could not be read again: {error}"
+        if not pictures and len(rows) and not lacks:
+            lacks = f"None of the images is in {source.name} any more."
+    html = render(table, labels, groups, threshold, pictures, lacks, settings)
+    data = html.encode("utf-8", "backslashreplace")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, lambda temporary: temporary.write_bytes(data))
+    return Written(path, len(data), len(table), len(pictures), lacks)
+
+
+def render(
+    table: ScoreTable,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    threshold: float,
+    pictures: dict[int, bytes],
+    lacks: str,
+    settings: ReportSettings,
+) -> str:
+    """The report's HTML; `groups` are those of `near_identical`, `pictures` thumbnails by row."""
+    import jinja2
+
+    scores, std_errors = table.scores, table.numbers("std_error")
+    scored = np.isfinite(scores)
+    chunks, places = pack_pictures(pictures, len(table))
+    relations = [r for r in _relations(table) if r is not None]
+    summaries = statistics.classes(scores, labels) if len(set(labels)) > 1 else []
+    failed = statistics.failures(table.status, table.rows["error"].to_pylist(), scored)
+    found = words.findings(
+        scores,
+        std_errors,
+        failed=failed,
+        classes=summaries,
+        relations=relations,
+        repeated=statistics.repeated_scores(scores),
+        groups=groups,
+        threshold=threshold,
+        flagged=table.flags(),
+    )
+    command = ["jepa-jax", "select", str(table.folder)]
+    if settings.label_from != "auto":
+        command += ["--labels", settings.label_from]
+    order = np.flatnonzero(scored)[np.argsort(scores[scored], kind="stable")]
+    histogram = statistics.histogram(scores, std_errors)
+    shown = sorted(summaries, key=lambda c: -c.count)[:_MOST_CLASSES]
+    facts = {
+        "command": shlex.join(command),
+        "histogram": None if histogram is None else dataclasses.asdict(histogram),
+        "relations": [dataclasses.asdict(r) for r in relations],
+        "sample": sample(scores, _STRIP).tolist(),
+        "lowest": order[:_STRIP].tolist(),
+        "highest": order[::-1][:_STRIP].tolist(),
+        "groups": _members(groups),
+    }
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_read),
+    )
+    environment.filters |= {"score": words.shown, "number": words.number, "quote": shlex.join}
+    style, script = _read("style.css"), _script()
+    return environment.get_template("report.html").render(
+        version=__version__,
+        title=settings.title or f"JEPA-SCORE of {table.settings['source']}",
+        source=table.settings["source"],
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        rows=len(table),
+        scored=int(scored.sum()),
+        pictures=len(pictures),
+        lacks=lacks,
+        findings=found,
+        command=shlex.join(command),
+        histogram=histogram,
+        classes=[c for c in summaries if c in shown],
+        more_classes=len(summaries) - len(shown),
+        relations=relations,
+        failures=failed[:_MOST_KINDS],
+        more_failures=sum(f.count for f in failed[_MOST_KINDS:]),
+        ids=table.ids,
+        groups=int(groups.max(initial=-1)) + 1,
+        threshold=threshold,
+        has_embeddings=threshold > 0,
+        run=words.describe_run(table.settings, table.facts),
+        manifest=_flat({"settings": table.settings, "facts": table.facts}),
+        facts=facts,
+        packed=pack(_columns(table, labels, groups) | places),
+        chunks=chunks,
+    )
+
+
+def _check_path(path: Path) -> None:
+    """Only a report is replaced."""
+    if path.is_dir():
+        raise IsADirectoryError(f"the report is a file, {path} is a folder")
+    if path.exists():
+        with path.open("rb") as file:
+            if _MARK.encode() not in file.read(2000):
+                raise FileExistsError(f"{path} is not a report: give another name by --out")
+
+
+def _groups(table: ScoreTable, similarity: float) -> tuple[np.ndarray, float]:
+    """Near-identical groups and their threshold; none, and 0, without stored embeddings."""
+    embeddings = read_embeddings(table.folder)
+    if embeddings is None:
+        return np.full(len(table), -1), 0.0
+    threshold = similarity or default_threshold(embeddings)
+    return near_identical(embeddings, threshold), threshold
+
+
+def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
+    """Where the images are, or None and why there are no pictures."""
+    if settings.images == "" or settings.thumbnails == 0:
+        return None, "It was made without pictures."
+    name = settings.images or table.settings["source"]
+    try:
+        source = open_source(name)
+    except (ValueError, OSError, TypeError) as error:
+        if settings.images:
+            raise
+        return None, (
+            f"There are no pictures: the images are no longer where they were scored ({error}). "
+            "Say where they are with --images."
+        )
+    if isinstance(source, HubDataset) and not settings.images:
+        return None, (
+            f"There are no pictures: {name} would be downloaded for them. Ask for that with "
+            f"--images {name}."
+        )
+    return source, ""
+
+
+def _relations(table: ScoreTable) -> list[statistics.Relation | None]:
+    width, height = table.numbers("width"), table.numbers("height")
+    quantities = (
+        ("bits", "Complexity", "bits per pixel of a JPEG", table.numbers("bits_per_pixel")),
+        ("size", "Size", "pixels", width * height),
+        ("aspect", "Aspect ratio", "width / height", width / height),
+    )
+    return [
+        statistics.relation(name, title, unit, values, table.scores)
+        for name, title, unit, values in quantities
+    ]
+
+
+def _columns(table: ScoreTable, labels: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """What the page knows of every row."""
+    rows, ids = table.rows, table.ids
+    sources = [source or "" for source in rows["source"].to_pylist()]
+    # Most sources end in the id: what comes before it is the same for all.
+    own = np.array([s.endswith(id) for s, id in zip(sources, ids, strict=True)], np.uint8)
+    before = [s[: len(s) - len(id)] if o else s for s, id, o in zip(sources, ids, own, strict=True)]
+    columns: dict[str, Any] = {
+        "id": ids,
+        "source_own": own,
+        "source_before": Dictionary(before),
+        "status": Dictionary(table.status),
+        "error": Dictionary([error or "" for error in rows["error"].to_pylist()]),
+        "method": Dictionary(rows["method"].fill_null("").to_pylist()),
+        "label": Dictionary(labels),
+        "score": table.scores,
+        "group": groups.astype(np.int32),
+        "flagged": table.flags().astype(np.uint8),
+    }
+    for name in ("std_error", "rank", "width", "height", "bits_per_pixel", "sketch_score"):
+        values = table.numbers(name)
+        if np.isfinite(values).any():
+            columns[name] = values.astype(np.float32)
+    return columns
+
+
+def _members(groups: np.ndarray) -> list[list[int]]:
+    """The rows of the first near-identical groups."""
+    order = np.argsort(groups, kind="stable")
+    order = order[groups[order] >= 0]
+    sizes = np.bincount(groups[order]) if len(order) else np.zeros(0, int)
+    return [rows.tolist() for rows in np.split(order, np.cumsum(sizes)[:-1])][:_MOST_GROUPS]
+
+
+def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """(dotted name, value) of every setting."""
+    if not isinstance(tree, dict):
+        return [(prefix, tree)]
+    return [
+        pair
+        for key, value in tree.items()
+        for pair in _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    ]
+
+
+def _script() -> str:
+    """All scripts as one function, so that they share names and the page has no others."""
+    parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}\n}})();\n'
+
+
+def _read(name: str) -> str:
+    return (resources.files("jepa_jax.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The source expression that lets this very text run and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

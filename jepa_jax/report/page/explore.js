@@ -1,0 +1,241 @@
+// All rows: filtered, sorted, a page at a time, as a gallery or a table.
+
+const PAGE = { gallery: 60, table: 100 };
+const blankFilter = { show: "all", label: null, low: null, high: null, text: "", sort: "score", picture: false };
+let filter = { ...blankFilter };
+let view = "gallery";
+let found = [];
+let pageShown = 0;
+
+const shows = {
+  all: ["all images", () => true],
+  scored: ["with a score", isScored],
+  failed: ["without a score", (row) => !isScored(row)],
+  flagged: ["flagged", isFlagged],
+  "near-identical": ["near-identical", (row) => groupOf(row) >= 0],
+};
+
+// Each sort: its title, and a key by row; rows without one come last.
+const sorts = {
+  score: ["score, lowest first", scoreOf],
+  "-score": ["score, highest first", (row) => -scoreOf(row)],
+  id: ["name", null],
+  label: ["class", null],
+  std_error: ["standard error, largest first", (row) => -numberOf("std_error", row)],
+  bits_per_pixel: ["complexity, lowest first", (row) => numberOf("bits_per_pixel", row)],
+  pixels: ["size, smallest first", (row) => numberOf("width", row) * numberOf("height", row)],
+  group: ["near-identical group", (row) => (groupOf(row) < 0 ? NaN : groupOf(row))],
+  order: ["order of the source", (row) => row],
+  random: ["random", (row) => Math.imul(row + 1, 2654435761) >>> 0],
+};
+
+function listFilters() {
+  const anyFlag = columns.flagged.data.some((f) => f > 0), anyGroup = columns.group.data.some((g) => g >= 0);
+  const possible = { ...(scoredRows === total ? { failed: 0 } : {}), ...(anyFlag ? {} : { flagged: 0 }), ...(anyGroup ? {} : { "near-identical": 0 }) };
+  for (const [key, [title]] of Object.entries(shows)) if (!(key in possible)) byId("f-show").append(el("option", { value: key }, title));
+  const labels = columns.label;
+  byId("field-label").hidden = labels.values.length < 2;
+  const sizes = new Uint32Array(labels.values.length);
+  for (const code of labels.codes) sizes[code]++;
+  // The value is the label's number: a label may be empty, as "all" is.
+  byId("f-label").append(el("option", { value: "" }, "all classes"),
+    ...labels.values.map((label, i) => el("option", { value: i }, `${label || "(no class)"} (${count(sizes[i])})`)));
+  for (const [key, [title]] of Object.entries(sorts)) {
+    const missing = (["std_error", "bits_per_pixel"].includes(key) && !has(key)) || (key === "pixels" && !has("width")) ||
+      (key === "group" && !anyGroup) || (key === "label" && labels.values.length < 2) ||
+      (key === "std_error" && !columns.std_error.data.some((e) => e > 0));
+    if (!missing) byId("f-sort").append(el("option", { value: key }, title));
+  }
+}
+
+function matching() {
+  const { show, label, low, high, text, picture: only } = filter;
+  const test = shows[show][1], code = label === null ? -1 : columns.label.values.indexOf(label), part = text.toLowerCase();
+  const rows = [];
+  for (let row = 0; row < total; row++) {
+    const score = scoreOf(row);
+    // Negated, so that a row without a score is in no range.
+    if ((low !== null && !(score >= low)) || (high !== null && !(score <= high))) continue;
+    if ((code >= 0 && columns.label.codes[row] !== code) || !test(row) || (only && !hasPicture(row))) continue;
+    if (part && !nameOf(row).toLowerCase().includes(part)) continue;
+    rows.push(row);
+  }
+  return rows;
+}
+
+function sorted(rows) {
+  const key = sorts[filter.sort][1];
+  if (!key) {
+    const text = filter.sort === "label" ? (row) => columns.label.at(row) : nameOf;
+    const texts = new Map(rows.map((row) => [row, text(row)]));
+    return rows.sort((a, b) => (texts.get(a) < texts.get(b) ? -1 : texts.get(a) > texts.get(b) ? 1 : a - b));
+  }
+  const keys = new Float64Array(total);
+  for (const row of rows) {
+    const value = key(row);
+    keys[row] = Number.isNaN(value) ? Infinity : value;
+  }
+  return rows.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[a] - keys[b]));
+}
+
+// The arguments of `jepa-jax select` for the filter; null where none selects just that.
+function commandFor({ show, label, low, high, text, picture: only }) {
+  const range = low !== null || high !== null;
+  if (only || show === "near-identical" || (show === "flagged" && range)) return null;
+  const parts = [facts.command];
+  if (show === "failed") {
+    if (range) return null;
+    parts.push("--failed");
+  } else if (show === "flagged") parts.push("--flagged");
+  else {
+    parts.push("--between", low === null ? "-inf" : String(low), high === null ? "inf" : String(high));
+    if (show === "all" && !range && scoredRows < total) parts.push("--failed");
+  }
+  if (label !== null) parts.push("--class", quoted(label));
+  if (text) parts.push("--match", quoted(text));
+  return parts.join(" ");
+}
+
+function refresh() {
+  found = sorted(matching());
+  pageShown = 0;
+  const command = commandFor(filter);
+  byId("act").hidden = !found.length;
+  byId("command").textContent = command || "";
+  byId("command").parentElement.hidden = command === null;
+  byId("no-command").hidden = command !== null;
+  const pictures = found.reduce((n, row) => n + hasPicture(row), 0);
+  const without = found.length - pictures;
+  byId("count").textContent = `${images(found.length)} of ${count(total)}` + (found.length && without ? `, ${count(pictures)} of them with a picture here` : "");
+  showPage();
+}
+
+function showPage(page = 0) {
+  const size = PAGE[view], last = Math.max(1, Math.ceil(found.length / size));
+  pageShown = Math.min(Math.max(0, page), last - 1);
+  const rows = found.slice(pageShown * size, (pageShown + 1) * size);
+  const results = byId("results");
+  if (!rows.length) results.replaceChildren(el("p", {}, "No image matches. Clear a filter."));
+  else if (view === "gallery") {
+    const list = el("ul", { class: "cards", "aria-label": "Images" });
+    showCards(list, rows, found);
+    results.replaceChildren(list);
+  } else results.replaceChildren(el("div", { class: "scroll" }, asTable(rows)));
+  byId("pages").hidden = last === 1;
+  byId("page").value = pageShown + 1;
+  byId("page").max = last;
+  byId("last").textContent = count(last);
+  byId("previous").disabled = pageShown === 0;
+  byId("next").disabled = pageShown === last - 1;
+}
+
+function asTable(rows) {
+  const errors = has("std_error") && columns.std_error.data.some((e) => e > 0);
+  const many = columns.method.values.length > 1, classes = columns.label.values.length > 1;
+  // Title, class, cell, sort by a click (and by another).
+  const heads = [
+    ["Picture", "pic", (row) => el("td", { class: "pic" }, hasPicture(row) ? picture(row) : null)],
+    ["Name", "", (row) => el("td", { class: "name" }, el("button", { type: "button", class: "link", onclick: () => openDetail(row, found) }, nameOf(row))), "id"],
+    ["Score", "n", (row) => el("td", { class: "n" }, isScored(row) ? shown(scoreOf(row)) : "–"), "score", "-score"],
+    errors && ["± error", "n", (row) => el("td", { class: "n" }, shown(numberOf("std_error", row))), "std_error"],
+    classes && ["Class", "", (row) => el("td", { class: "name" }, columns.label.at(row)), "label"],
+    has("bits_per_pixel") && ["Bits / pixel", "n", (row) => el("td", { class: "n" }, shown(numberOf("bits_per_pixel", row))), "bits_per_pixel"],
+    has("width") && ["Size", "n", (row) => el("td", { class: "n" }, numberOf("width", row) > 0 ? `${numberOf("width", row)} × ${numberOf("height", row)}` : ""), "pixels"],
+    many && ["Method", "", (row) => el("td", {}, columns.method.at(row))],
+    ["Status", "", (row) => el("td", { class: "name" }, isFlagged(row) ? "flagged" : columns.error.at(row) || columns.status.at(row))],
+  ].filter(Boolean);
+  const head = el("tr");
+  for (const [title, kind, , first, second] of heads) {
+    const now = first && (filter.sort === first || filter.sort === second);
+    const descends = filter.sort === "std_error" || filter.sort === "-score";
+    const next = filter.sort === first && second ? second : first;
+    const mark = now ? (descends ? " ▼" : " ▲") : "";
+    head.append(el("th", { scope: "col", class: kind || null, "aria-sort": now ? (descends ? "descending" : "ascending") : null },
+      first ? el("button", { type: "button", "data-sort": next, onclick: () => sortBy(next) }, title + mark) : title));
+  }
+  return el("table", {}, el("caption", { class: "hint" }, "Images; a name opens its details"), el("thead", {}, head),
+    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...heads.map((head) => head[2](row))))));
+}
+
+function sortBy(key) {
+  filter.sort = key;
+  byId("f-sort").value = key;
+  refresh();
+  // The header was made anew: the focus goes back to it.
+  for (const button of byId("results").querySelectorAll("th button")) {
+    if (button.closest("th").hasAttribute("aria-sort")) button.focus();
+  }
+}
+
+function writeFilter() {
+  byId("f-show").value = filter.show;
+  byId("f-label").value = filter.label === null ? "" : columns.label.values.indexOf(filter.label);
+  byId("f-low").value = filter.low === null ? "" : filter.low;
+  byId("f-high").value = filter.high === null ? "" : filter.high;
+  byId("f-text").value = filter.text;
+  byId("f-sort").value = filter.sort;
+  byId("f-picture").checked = filter.picture;
+}
+
+function readFilter() {
+  const number = (id) => (byId(id).value === "" ? null : Number(byId(id).value));
+  const label = byId("f-label").value;
+  filter = {
+    show: byId("f-show").value, label: label === "" ? null : columns.label.values[Number(label)],
+    low: number("f-low"), high: number("f-high"), text: byId("f-text").value, sort: byId("f-sort").value, picture: byId("f-picture").checked,
+  };
+  refresh();
+}
+
+// From elsewhere on the page: show just this.
+function explore(wanted) {
+  filter = { ...blankFilter, ...wanted };
+  writeFilter();
+  refresh();
+  byId("explore").scrollIntoView();
+  byId("h-explore").focus({ preventScroll: true });
+}
+
+function download() {
+  // A quote inside a quoted cell is doubled (RFC 4180).
+  const cell = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+  const lines = ["id,source,status,score,class"];
+  for (const row of found) {
+    const score = isScored(row) ? String(scoreOf(row)) : "";
+    lines.push([nameOf(row), pathOf(row), columns.status.at(row), score, columns.label.at(row)].map(cell).join(","));
+  }
+  const url = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+  const link = el("a", { href: url, download: "selected.csv" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+function listenToFilters() {
+  let waiting = 0;
+  byId("filters").addEventListener("input", (event) => {
+    if (event.target.name === "view") return;
+    clearTimeout(waiting);
+    waiting = setTimeout(readFilter, event.target.type === "search" || event.target.type === "number" ? 200 : 0);
+  });
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("reset", (event) => {
+    event.preventDefault();
+    filter = { ...blankFilter };
+    writeFilter();
+    refresh();
+  });
+  for (const choice of document.querySelectorAll("[name=view]")) {
+    choice.addEventListener("change", () => {
+      view = choice.value;
+      showPage();
+    });
+  }
+  const turn = (by) => {
+    showPage(pageShown + by);
+    byId("count").scrollIntoView();
+  };
+  byId("previous").addEventListener("click", () => turn(-1));
+  byId("next").addEventListener("click", () => turn(1));
+  byId("page").addEventListener("change", () => showPage(Number(byId("page").value) - 1));
+  byId("download").addEventListener("click", download);
+}

@@ -1,0 +1,43 @@
+// Start: unpack the rows, then fill the page from the top.
+
+async function start() {
+  await loadRows();
+  addCopyButtons();
+  drawHistogram();
+  for (const key of ["lowest", "highest", "sample"]) {
+    if (byId(`strip-${key}`)) showCards(byId(`strip-${key}`), facts[key]);
+  }
+  drawBoxes();
+  for (const cell of document.querySelectorAll("[data-rows]")) miniatures(cell);
+  for (const place of document.querySelectorAll("[data-relation]")) drawRelation(place);
+  showGroups();
+  listFilters();
+  listenToFilters();
+  listenToDetail();
+  byId("filters").hidden = false;
+  writeFilter();
+  refresh();
+  for (const button of document.querySelectorAll("[data-filter]")) {
+    button.addEventListener("click", () => explore(JSON.parse(button.dataset.filter)));
+  }
+  for (const button of document.querySelectorAll("[data-row]")) {
+    if (button.tagName === "BUTTON") button.addEventListener("click", () => openDetail(Number(button.dataset.row), [Number(button.dataset.row)]));
+  }
+  const moreGroups = byId("more-groups");
+  if (moreGroups) moreGroups.addEventListener("click", () => showGroups());
+  const moreClasses = byId("more-classes");
+  if (moreClasses) moreClasses.addEventListener("click", () => {
+    for (const line of document.querySelectorAll("tr.further")) line.hidden = false;
+    moreClasses.hidden = true;
+  });
+  document.documentElement.dataset.ready = "yes";
+}
+
+start().catch((error) => {
+  const place = byId("trouble");
+  place.textContent = "DecompressionStream" in window
+    ? `This page could not be set up: ${error}`
+    : "This page needs a newer browser: one of 2023 or later (DecompressionStream).";
+  place.hidden = false;
+  console.error(error);
+});

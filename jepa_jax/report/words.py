@@ -1,0 +1,208 @@
+"""A run and what stands out in its scores, in sentences."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from jepa_jax.report.statistics import ClassSummary, Failure, Relation
+
+# A correlation with complexity or size worth a word, and a class's shift.
+_STRONG, _FAR = 0.5, 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something to look at: a `title`, what it means, where it is on the page (`anchor`, or a
+    `filter` of the explorer), and the arguments of `jepa-jax select` that act on it."""
+
+    title: str
+    text: str
+    anchor: str = ""
+    filter: dict[str, Any] | None = None
+    command: tuple[str, ...] = ()
+
+
+def number(count: int, what: str, plural: str = "") -> str:
+    """'1 image', '1,200 images'."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def shown(value: float) -> str:
+    """A score with as many digits as tell scores apart."""
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
+    """What the scores are and how they were made."""
+    encoder, estimator = settings["encoder"], settings["estimator"]
+    method = estimator.get("method", "?")
+    views = settings.get("views", 1)
+    exact = {
+        "exact": "from all singular values, so without a random error",
+        "sketch": "predicted from a few vector-Jacobian products by a calibrated regression",
+        "lanczos": "estimated by stochastic Lanczos quadrature",
+        "hutchinson": "estimated by Hutchinson's method with Chebyshev polynomials",
+        "xtrace": "estimated by XTrace",
+    }.get(method, f"by the method {method}")
+    lines = [
+        "The score is JEPA-SCORE: the sum of the log singular values of the encoder's input "
+        "Jacobian, in nats. Higher means denser: more like what the encoder was trained on. It "
+        "ranks images of one run; its zero has no meaning.",
+        f"The encoder was {facts.get('encoder', 'not named')}, its embedding "
+        f"{encoder['embedding']!r}, at {encoder['image_size']} pixels.",
+        f"The scores were computed {exact} ({method}), with matrix products of "
+        f"precision {settings['precision']!r}.",
+    ]
+    if estimator.get("rank") == "clip":
+        lines.append("All singular values count, none below 1e-6 (Listing 1 of the paper).")
+    if views > 1:
+        lines.append(f"Each score averages {views} random views of its image (Eq. 4 of the paper).")
+    if settings.get("refine"):
+        lines.append(
+            "The rows at the ends of the ranking, and flagged ones, were scored again exactly; the "
+            "column 'method' says which."
+        )
+    made = [f"on {facts['started'][:10]}" if facts.get("started") else ""]
+    made += [f"on {facts['device']}" if facts.get("device") else ""]
+    made += [f"by jepa-jax {settings['version']}" if settings.get("version") else ""]
+    if any(made):
+        lines.append(f"They were made {', '.join(filter(None, made))}.")
+    return lines
+
+
+def findings(
+    scores: np.ndarray,
+    std_errors: np.ndarray,
+    *,
+    failed: list[Failure],
+    classes: list[ClassSummary],
+    relations: list[Relation],
+    repeated: list[tuple[float, int]],
+    groups: np.ndarray,
+    threshold: float,
+    flagged: np.ndarray,
+) -> list[Finding]:
+    """What stands out, the most actionable first."""
+    found: list[Finding] = []
+    values = np.sort(scores[np.isfinite(scores)])
+    if failed:
+        count = sum(failure.count for failure in failed)
+        kinds = "; ".join(f"{failure.count:,} {failure.kind}" for failure in failed[:3])
+        more = f"; and {len(failed) - 3} more kinds" if len(failed) > 3 else ""
+        verb = "has" if count == 1 else "have"
+        found.append(
+            Finding(
+                f"{number(count, 'image')} {verb} no score",
+                f"{kinds}{more}.",
+                anchor="failures",
+                filter={"show": "failed"},
+                command=("--failed",),
+            )
+        )
+    if len(values) >= 10:
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+        few = max(1, -(-len(values) // 100))
+        bound = float(values[few - 1])
+        found.append(
+            Finding(
+                f"The least typical 1 %: {number(few, 'image')}, down to {shown(values[0])}",
+                f"They score {shown(bound)} or less; half of all images are between {shown(low)} "
+                f"and {shown(high)}, around {shown(middle)}. Look at both ends: an image can be "
+                "odd by being too plain, too.",
+                filter={"high": bound, "sort": "score"},
+                command=("--bottom", "1%"),
+            )
+        )
+    found += _repeats(repeated, groups, threshold)
+    if flagged.any():
+        count = int(flagged.sum())
+        found.append(
+            Finding(
+                f"{number(count, 'image')} unlike those of the calibration",
+                "Their predicted scores, and the error bars on them, are less certain.",
+                filter={"show": "flagged"},
+                command=("--flagged",),
+            )
+        )
+    found += _of_classes(classes)
+    found += _cautions(values, std_errors[np.isfinite(scores)], relations)
+    return found
+
+
+def _repeats(
+    repeated: list[tuple[float, int]], groups: np.ndarray, threshold: float
+) -> list[Finding]:
+    found: list[Finding] = []
+    members = int((groups >= 0).sum())
+    if members:
+        count = int(groups.max()) + 1
+        found.append(
+            Finding(
+                f"{number(members, 'image')} in {number(count, 'group')} of near-identical ones",
+                f"Their embeddings have a cosine similarity of {threshold:g} or more. The command "
+                "selects all but the largest image of each group.",
+                anchor="near-identical",
+                filter={"show": "near-identical", "sort": "group"},
+                command=("--near-identical", f"{threshold:g}"),
+            )
+        )
+    if repeated:
+        score, count = repeated[0]
+        others = number(sum(n for _, n in repeated[1:]), "image")
+        more = f" So do {others} with {len(repeated) - 1} other scores." if repeated[1:] else ""
+        found.append(
+            Finding(
+                f"{number(count, 'image')} share the score {shown(score)} to the last digit",
+                f"Such images are the same to the encoder: copies, or blank.{more}",
+                filter={"low": score, "high": score},
+                command=("--between", repr(score), repr(score)),
+            )
+        )
+    return found
+
+
+def _of_classes(classes: list[ClassSummary]) -> list[Finding]:
+    far = [c for c in classes if len(classes) > 1 and c.quantiles and c.shift <= -_FAR]
+    if not far:
+        return []
+    names = ", ".join(f"“{c.label or 'no class'}”" for c in far[:3])
+    more = f" and {len(far) - 3} more" if len(far) > 3 else ""
+    return [
+        Finding(
+            f"{number(len(far), 'class', 'classes')} well below the others: {names}{more}",
+            "Their median score is more than a standard deviation below that of all images. The "
+            "lowest images of all will be mostly theirs; choose within classes to avoid that.",
+            anchor="classes",
+            command=("--bottom", "1%", "--per-class"),
+        )
+    ]
+
+
+def _cautions(
+    values: np.ndarray, std_errors: np.ndarray, relations: list[Relation]
+) -> list[Finding]:
+    found = []
+    strong = [r for r in relations if abs(r.spearman) >= _STRONG]
+    if strong:
+        most = max(strong, key=lambda r: abs(r.spearman))
+        found.append(
+            Finding(
+                f"The score follows {most.title.lower()} (Spearman {most.spearman:+.2f})",
+                "Part of the ranking is about that, not about what the images show. Compare images "
+                "of like complexity before you throw any away.",
+                anchor="image",
+            )
+        )
+    error = float(np.median(std_errors)) if len(std_errors) else 0.0
+    spread = float(np.std(values)) if len(values) else 0.0
+    if error > 0 and spread > 0:
+        found.append(
+            Finding(
+                f"Scores are estimates: ± {shown(error)} nats (median standard error)",
+                f"That is {100 * error / spread:.0f} % of the scores' spread. Images closer "
+                "together than that cannot be told apart.",
+                anchor="distribution",
+            )
+        )
+    return found
