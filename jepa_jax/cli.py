@@ -8,6 +8,7 @@ import typer
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.evaluate import evaluate
+from jepa_jax.commands.report import report
 from jepa_jax.commands.score import score
 from jepa_jax.commands.select import select
 from jepa_jax.commands.show import show
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (score, show, select, evaluate, calibrate, encoders):
+for command in (score, show, report, select, evaluate, calibrate, encoders):
     app.command()(command)
 
 
