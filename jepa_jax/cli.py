@@ -12,6 +12,7 @@ from jepa_jax.commands.report import report
 from jepa_jax.commands.score import score
 from jepa_jax.commands.select import select
 from jepa_jax.commands.show import show
+from jepa_jax.commands.train import train
 from jepa_jax.version import __version__
 
 # That PyTorch is not there is as it should be.
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (score, show, report, select, evaluate, calibrate, encoders):
+for command in (score, show, report, select, evaluate, calibrate, train, encoders):
     app.command()(command)
 
 

@@ -1,9 +1,10 @@
-"""Training a vision transformer with LeJEPA's objective: one pure, jitted run of steps."""
+"""One trainer for every encoder, objective and source of data: pure, jitted steps."""
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,50 +13,83 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jepa_jax.encoders import embedding as embeddings
-from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import abstract_model, fill
 from jepa_jax.encoders.vit import ViT, ViTConfig
-from jepa_jax.training.augment import Augmentation, views
-from jepa_jax.training.objectives import invariance, sigreg
+from jepa_jax.training.checkpoints import Checkpoints
+from jepa_jax.training.objective import Objective, evaluate
+
+Row = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How to train.
+class Optimizer:
+    """AdamW over `steps` steps of `batch` fresh inputs.
 
-    `batch`: images a step, each seen in `views` views. `learning_rate`: the peak, after `warmup`
-    steps, before a cosine to zero.
-    `weight_decay`: of matrices, the positions among them. `balance`: lambda of
-    (1 - lambda) invariance + lambda SIGReg. `slices`: random directions of SIGReg a step. `rule`:
-    which vector of the transformer is trained. `mean`, `std`: its input is (pixel - mean) / std.
+    `learning_rate`: the peak, after `warmup` steps, before a cosine to zero. `weight_decay`: of
+    arrays of two and more dimensions. `b2`: the decay of Adam's second moment. `clip`: the largest
+    norm of a gradient.
     """
 
     steps: int = 400
     batch: int = 256
-    views: int = 2
     learning_rate: float = 2e-3
     warmup: int = 100
     weight_decay: float = 0.05
-    balance: float = 0.02
-    slices: int = 128
-    rule: EmbeddingRule = dataclasses.field(default_factory=lambda: EmbeddingRule("cls"))
-    mean: float = 0.1315
-    std: float = 0.3088
-    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    b2: float = 0.95
+    clip: float = 1.0
+
+    def __post_init__(self):
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def schedule(self) -> optax.Schedule:
+        """The learning rate by step."""
+        return optax.warmup_cosine_decay_schedule(
+            0.0, self.learning_rate, self.warmup, max(self.steps, self.warmup + 1)
+        )
+
+    @property
+    def transformation(self) -> optax.GradientTransformation:
+        """The whole optimizer."""
+        return optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            optax.adamw(
+                self.schedule,
+                b2=self.b2,
+                weight_decay=self.weight_decay,
+                mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree),
+            ),
+        )
 
 
-class Losses(NamedTuple):
-    """(1 - balance) invariance + balance sigreg, and the two terms."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is learned, apart from the encoder.
 
-    total: Float[Array, ""]
-    invariance: Float[Array, ""]
-    sigreg: Float[Array, ""]
+    `data`: a pytree, an argument of the compiled step. `sample(data, key, n)`: n inputs (N, ...).
+    `views(inputs, key)`: V random views of each (V, N, ...). `embed(model, inputs)`: embeddings
+    (M, K) of M inputs. `objective`: see `jepa_jax.training.objective`. All pure.
+    """
+
+    data: Any
+    sample: Callable[[Any, PRNGKeyArray, int], Array]
+    views: Callable[[Array, PRNGKeyArray], Array]
+    embed: Callable[[Any, Array], Float[Array, "m k"]]
+    objective: Objective
+
+
+def embed_each(model: Any, inputs: Float[Array, "m *shape"]) -> Float[Array, "m k"]:
+    """The embedding of every input, for models that map one."""
+    return jax.vmap(model)(inputs)
 
 
 def initial_model(config: ViTConfig, key: PRNGKeyArray) -> ViT:
-    """Random parameters: kernels normal of variance 1 / inputs, tokens and positions normal of
-    standard deviation 0.02, norms and LayerScales the identity.
+    """A vision transformer with random parameters.
+
+    Kernels normal of variance 1 / inputs, tokens and positions normal of standard deviation 0.02,
+    norms and LayerScales the identity.
     """
     flat = dict(nnx.to_flat_state(nnx.state(abstract_model(config))))
     arrays = {}
@@ -76,87 +110,87 @@ def initial_model(config: ViTConfig, key: PRNGKeyArray) -> ViT:
 def losses(
     graph: nnx.GraphDef,
     state: nnx.State,
-    images: Float[Array, "n h w"],
+    task: Task,
+    inputs: Float[Array, "n *shape"],
     key: PRNGKeyArray,
-    settings: Settings,
-) -> Losses:
-    """The objective on fresh views of these grey images in [0, 1].
+    progress: float | Float[Array, ""] = 1.0,
+) -> dict[str, Float[Array, ""]]:
+    """The objective on fresh views of these inputs: `total`, and each term by its name.
 
-    SIGReg is taken of each view's batch alone, whose rows are independent, and averaged.
+    `progress`: the share of the training, for weights that change; its end by default.
     """
-    view_key, slice_key = jax.random.split(key)
-    view_keys = jax.random.split(view_key, settings.views)
-    seen = jax.vmap(views, (None, 0, None))(images, view_keys, settings.augmentation)
-    flat = (seen.reshape(-1, *seen.shape[2:]) - settings.mean) / settings.std
-    model = nnx.merge(graph, state)
-    z = jax.vmap(lambda image: embeddings.embed(model, settings.rule, model.tokens(image)))(flat)
-    z = z.reshape(settings.views, -1, z.shape[-1])
-    near = invariance(z)
-    normal = jax.vmap(lambda view: sigreg(view, slice_key, slices=settings.slices))(z).mean()
-    return Losses((1 - settings.balance) * near + settings.balance * normal, near, normal)
+    view_key, objective_key = jax.random.split(key)
+    seen = task.views(inputs, view_key)
+    z = task.embed(nnx.merge(graph, state), seen.reshape(-1, *seen.shape[2:]))
+    z = z.reshape(seen.shape[0], -1, z.shape[-1])
+    return evaluate(task.objective, z, objective_key, progress)
 
 
 def train(
-    model: ViT,
-    images: Float[np.ndarray, "n h w"],
+    model: nnx.Module,
+    task: Task,
     key: PRNGKeyArray,
-    settings: Settings,
-    report: Callable[[int, Losses], None] = lambda step, losses: None,
+    optimizer: Optimizer = Optimizer(),
+    *,
+    report: Callable[[Row], None] = lambda row: None,
     report_every: int = 50,
-) -> ViT:
-    """`model` after `settings.steps` steps of AdamW on random batches of grey images in [0, 1].
+    watch: Callable[[int, nnx.Module], None] | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> nnx.Module:
+    """`model` after `optimizer.steps` steps on random inputs of `task`; `model` itself stays.
 
-    Deterministic in `key` on one platform. `report` gets the step and the mean losses since the
-    last report.
+    Deterministic in `key` on one platform: the key of a step depends on its number alone, so a run
+    that was stopped and continued from `checkpoints` ends where an unbroken one does, to the bit.
+    `report` gets `step`, the mean losses since the last report, `learning_rate` and `seconds`.
+    `watch` gets the step and the model, before the first step and after every report.
 
-    Raises `ValueError` where there are fewer images than `settings.batch`;
-    `FloatingPointError` when the loss stops being finite.
+    Raises `FloatingPointError` when the loss stops being finite.
     """
-    if len(images) < settings.batch:
-        raise ValueError(f"`batch` must be at most {len(images)} images, got {settings.batch}")
     graph, state = nnx.split(model)
     # The step gives its arguments' memory to its results: the caller's model keeps its own.
     state = jax.tree.map(jnp.copy, state)
-    moments = _optimizer(settings).init(state)
-    data = jnp.asarray(images)
+    carry = (state, optimizer.transformation.init(state))
+    begun, first = time.perf_counter(), 0
+    if checkpoints is not None:
+        carry, first = checkpoints.restore(carry)
+    if watch and not first:
+        watch(0, model)
+    # One program a step: a scan of steps runs slower on a CPU, where its body has one thread.
+    step = jax.jit(functools.partial(_step, graph, task, optimizer), donate_argnums=0)
+    # The data a pytree of arrays on the device, rather than copied there at every step.
+    data = jax.tree.map(jnp.asarray, task.data)
+    keys = jax.random.split(key, optimizer.steps)
     recent = []
-    for index, step_key in enumerate(jax.random.split(key, settings.steps), start=1):
-        state, moments, found = _step(graph, settings, state, moments, data, step_key)
+    for index in range(first + 1, optimizer.steps + 1):
+        carry, found = step(carry, data, keys[index - 1], np.float32(index - 1))
         recent.append(found)
-        if index % report_every == 0 or index == settings.steps:
-            mean_losses = jax.tree.map(lambda *parts: np.mean(parts), *recent)
-            if not np.isfinite(mean_losses.total):
-                raise FloatingPointError(f"the loss at step {index} is not finite: {mean_losses}")
-            report(index, mean_losses)
+        last = index == optimizer.steps
+        if index % report_every == 0 or last:
+            row = {k: float(np.mean([r[k] for r in recent])) for k in found}
+            if not np.isfinite(row["total"]):
+                raise FloatingPointError(f"the loss at step {index} is not finite: {row}")
+            rate = float(np.asarray(optimizer.schedule(index)))
+            seconds = round(time.perf_counter() - begun, 3)
+            report({"step": index, **row, "learning_rate": rate, "seconds": seconds})
             recent = []
-    return nnx.merge(graph, state)
+            if watch:
+                watch(index, nnx.merge(graph, jax.tree.map(jnp.copy, carry[0])))
+        # After the report: what a checkpoint leaves behind is in the log.
+        if checkpoints is not None and (index % checkpoints.every == 0 or last):
+            checkpoints.save(carry, index)
+    return nnx.merge(graph, carry[0])
 
 
-def _optimizer(settings: Settings) -> optax.GradientTransformation:
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate, settings.warmup, max(settings.steps, settings.warmup + 1)
-    )
-    return optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optax.adamw(
-            schedule,
-            b2=0.95,
-            weight_decay=settings.weight_decay,
-            mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree),
-        ),
-    )
-
-
-# One program a step: a scan of steps runs slower on a CPU, where its body has one thread.
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=(2, 3))
-def _step(graph, settings: Settings, state, moments, data, key):
+def _step(graph, task: Task, optimizer: Optimizer, carry, data, key, index):
+    state, moments = carry
     batch_key, loss_key = jax.random.split(key)
-    chosen = jax.random.choice(batch_key, len(data), (settings.batch,), replace=False)
+    inputs = task.sample(data, batch_key, optimizer.batch)
+    progress = index / max(optimizer.steps - 1, 1)
 
     def objective(state):
-        found = losses(graph, state, data[chosen], loss_key, settings)
-        return found.total, found
+        found = losses(graph, state, task, inputs, loss_key, progress)
+        return found["total"], found
 
     gradient, found = jax.grad(objective, has_aux=True)(state)
-    update, moments = _optimizer(settings).update(gradient, moments, state)
-    return optax.apply_updates(state, update), moments, found
+    update, moments = optimizer.transformation.update(gradient, moments, state)
+    return (optax.apply_updates(state, update), moments), found

@@ -3,7 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jepa_jax.training.objectives import invariance, sigreg
+from jepa_jax.training.objective import Weight, evaluate, make_objective
+from jepa_jax.training.objectives import (
+    invariance,
+    sigreg,
+    uniformity,
+    uniformity_floor,
+    vicreg,
+)
 
 FLOOR = np.sqrt(2 * np.pi) * (1 - 1 / np.sqrt(3))
 
@@ -68,7 +75,97 @@ def test_half_of_the_integral_is_the_whole_of_it():
     np.testing.assert_allclose(sigreg(z, jax.random.key(1), slices=1), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"points": 16}, {"points": 1}, {"slices": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"points": 16}, {"points": 1}, {"slices": 0}, {"bandwidth": 0}]
+)
 def test_sigreg_refuses_settings(settings):
     with pytest.raises(ValueError, match="must be"):
         sigreg(jnp.zeros((2, 2)), jax.random.key(0), **settings)
+
+
+@pytest.mark.parametrize("bandwidth", [0.5, 2.0])
+def test_the_floor_of_a_bandwidth_is_the_documented_one(bandwidth):
+    keys = jax.random.split(jax.random.key(0), (32, 2))
+    settings = {"slices": 64, "limit": 4 * bandwidth, "points": 33, "bandwidth": bandwidth}
+    value = jax.jit(jax.vmap(lambda k: sigreg(jax.random.normal(k[0], (256, 8)), k[1], **settings)))
+    floor = np.sqrt(2 * np.pi) * bandwidth * (1 - 1 / np.sqrt(1 + 2 * bandwidth**2))
+    # As at bandwidth 1: three standard deviations of the mean, which grow with the floor.
+    assert abs(value(keys).mean() - floor) < 0.2 * floor
+
+
+def test_vicreg_of_known_embeddings():
+    # Variances 1/3 and 16/3 (unbiased), covariance 0: only the first falls short of 1.
+    z = jnp.array([[0.5, 2.0], [-0.5, 2.0], [0.5, -2.0], [-0.5, -2.0]])
+    short = 1 - np.sqrt(1 / 3)
+    np.testing.assert_allclose(vicreg(z, eps=0.0), 25 * short / 2, rtol=1e-6)
+    # Perfectly correlated, of variance 4/3: the hinge is 0, both off-diagonals are 4/3.
+    correlated = jnp.array([[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [-1.0, -1.0]])
+    np.testing.assert_allclose(vicreg(correlated, eps=0.0), 2 * (4 / 3) ** 2 / 2, rtol=1e-6)
+
+
+def test_vicreg_does_not_see_the_shape_of_a_distribution():
+    # Why it is no objective for densities: a square of the right covariance is at its optimum.
+    z = jax.random.uniform(jax.random.key(0), (8192, 2), minval=-np.sqrt(3), maxval=np.sqrt(3))
+    assert vicreg(1.05 * z) < 0.01
+    assert sigreg(z, jax.random.key(1)) > 10 * FLOOR
+
+
+@pytest.mark.parametrize(("k", "sharpness"), [(2, 2.0), (3, 4.0), (16, 1.0)])
+def test_uniformity_of_uniform_samples_is_its_floor(k, sharpness):
+    z = jax.random.normal(jax.random.key(0), (4096, k))
+    z /= jnp.linalg.norm(z, axis=1, keepdims=True)
+    found = uniformity(z, sharpness=sharpness)
+    # A degenerate U-statistic: its error is of order 1 / n, relative to a mean of .05 and more.
+    np.testing.assert_allclose(found, uniformity_floor(k, sharpness), atol=0.01)
+
+
+def test_uniformity_of_a_point_and_of_known_pairs():
+    np.testing.assert_allclose(uniformity(jnp.ones((5, 3))), 0, atol=1e-5)
+    z = jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    # Squared distances 4, 2, 2.
+    expected = np.log((np.exp(-12.0) + 2 * np.exp(-6.0)) / 3)
+    np.testing.assert_allclose(uniformity(z, sharpness=3.0), expected, rtol=1e-5)
+
+
+def test_gradient_of_uniformity_pushes_points_apart():
+    z = jnp.array([[1.0, 0.1], [1.0, -0.1], [-1.0, 0.0]])
+    step = -jax.grad(uniformity)(z)
+    assert step[0, 1] > 0 > step[1, 1]
+
+
+@pytest.mark.parametrize(
+    ("z", "settings", "message"),
+    [(jnp.ones((4, 2)), {"sharpness": 0}, "positive"), (jnp.ones((1, 2)), {}, "at least 2 points")],
+)
+def test_uniformity_refuses(z, settings, message):
+    with pytest.raises(ValueError, match=message):
+        uniformity(z, **settings)
+
+
+def test_an_objective_is_the_weighted_sum_of_its_terms():
+    z = jax.random.normal(jax.random.key(0), (2, 64, 3))
+    key = jax.random.key(1)
+    found = evaluate(
+        make_objective(
+            {"invariance": {"weight": 3.0}, "sigreg": {"weight": [0.01, 1.0], "slices": 4}}
+        ),
+        z,
+        key,
+        0.5,
+    )
+    each = np.mean([sigreg(view, key, slices=4) for view in z])
+    np.testing.assert_allclose(found["sigreg"], each, rtol=1e-5)
+    np.testing.assert_allclose(found["total"], 3 * invariance(z) + 0.1 * each, rtol=1e-5)
+
+
+def test_weights_go_in_equal_ratios():
+    weight = Weight(1.0, 100.0)
+    np.testing.assert_allclose([weight.at(s) for s in (0, 0.5, 1)], [1, 10, 100])
+    assert Weight.of(0.0).at(0.3) == 0
+    with pytest.raises(ValueError, match=r"a number or \[start, end\]"):
+        Weight.of([1, 2, 3])
+
+
+def test_an_objective_needs_a_term():
+    with pytest.raises(ValueError, match="must have a term of invariance"):
+        make_objective({})

@@ -7,9 +7,11 @@ from safetensors.numpy import load_file
 from jepa_jax import load_encoder
 from jepa_jax.encoders.checkpoint import write_checkpoint
 from jepa_jax.encoders.encoder import find_family, stored_parameters
-from jepa_jax.training.embedded import PREPROCESSOR_CONFIG
+from jepa_jax.training.config import Training
+from jepa_jax.training.embedded import preprocessor_config
 from jepa_jax.training.trainer import initial_model
 
+PREPROCESSOR_CONFIG = preprocessor_config(Training.read("embedded"))
 _SHAPE = {
     "image_size": 28,
     "patch_size": 7,

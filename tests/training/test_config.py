@@ -1,0 +1,141 @@
+import jax
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from jepa_jax.cli import app
+from jepa_jax.training.config import CONFIGS, Training, read_model
+from jepa_jax.training.run import run
+
+SMALL = {"optimizer.steps": 6, "optimizer.batch": 16, "encoder.width": 8}
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """optax mixes step counts and rates, which the tests' strict promotion forbids."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in CONFIGS.glob("*.toml")))
+def test_committed_configurations_make_a_model_of_the_size_they_say(name):
+    training = Training.read(name)
+    encoder = training.tables["encoder"]
+    model = training.model()
+    if encoder["kind"] == "mlp":
+        assert training.density.shape == (encoder["inputs"],)
+        assert model(np.zeros(encoder["inputs"], np.float32)).shape == (encoder["embedding"],)
+    else:
+        assert name == "embedded"
+        assert model.config.width == encoder["hidden_size"]
+
+
+def test_the_embedded_configuration_is_that_of_the_embedded_encoder():
+    import json
+
+    from jepa_jax import load_encoder
+    from jepa_jax.encoders.encoder import EMBEDDED
+    from jepa_jax.training.embedded import hub_config, preprocessor_config
+
+    training = Training.read("embedded")
+    for file, made in (
+        ("config.json", hub_config(training)),
+        ("preprocessor_config.json", preprocessor_config(training)),
+    ):
+        assert json.loads((EMBEDDED / file).read_text()) == json.loads(json.dumps(made))
+    assert load_encoder("embedded").config == training.model().config
+    recorded = json.loads((EMBEDDED / "training.json").read_text())["settings"]
+    now = {**training.tables["optimizer"], **training.tables["views"]}
+    assert {**now, "views": now["count"]}.items() >= {
+        k: recorded[k] for k in ("steps", "batch", "views", "learning_rate", "warmup")
+    }.items()
+    assert recorded["augmentation"].items() <= now.items()
+    assert training.tables["objective"]["sigreg"]["weight"] == recorded["balance"]
+
+
+def test_one_seed_is_one_model():
+    first, same = (Training.read("plane-sphere").model() for _ in range(2))
+    other = Training.read("plane-sphere", {"seed": 1}).model()
+    np.testing.assert_array_equal(first.kernels[0][...], same.kernels[0][...])
+    assert not np.array_equal(first.kernels[0][...], other.kernels[0][...])
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_the_command_trains_continues_and_refuses_another_configuration(tmp_path):
+    out = tmp_path / "out"
+    changes = [f"--set={name}={value}" for name, value in SMALL.items()]
+    common = ("train", "plane-sphere", "--out", out, "--report-every", 2, *changes)
+    result = invoke(*common)
+    assert result.exit_code == 0, result.output
+    assert "step 6/6" in result.stderr
+    rows = pq.read_table(out / "losses.parquet").to_pylist()
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert {"total", "invariance", "uniformity", "learning_rate", "seconds"} <= rows[0].keys()
+    model = read_model(out / "encoder", Training.read("plane-sphere", SMALL))
+    x = np.array([0.5, -1.0], np.float32)
+    np.testing.assert_allclose(np.linalg.norm(model(x)), 1, rtol=1e-6)
+
+    again = invoke(*common)
+    assert again.exit_code == 0, again.output
+    assert pq.read_table(out / "losses.parquet").to_pylist() == rows
+    other = invoke(*common, "--set", "seed=3")
+    assert other.exit_code == 2
+    assert "another configuration; seed differ" in other.stderr
+    with pytest.raises(ValueError, match="holds another encoder"):
+        read_model(out / "encoder", Training.read("plane-sphere", SMALL | {"encoder.width": 9}))
+
+
+def test_a_stopped_run_forgets_the_rows_after_its_checkpoint(tmp_path):
+    training = Training.read("plane-sphere", SMALL)
+    whole = run(training, tmp_path / "whole", report_every=2)
+
+    class Stop(Exception):
+        pass
+
+    def stop(row):
+        if row["step"] == 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(training, tmp_path / "cut", report=stop, report_every=2, checkpoint_every=4)
+    cut = run(training, tmp_path / "cut", report_every=2, checkpoint_every=4)
+    np.testing.assert_array_equal(whole.kernels[1][...], cut.kernels[1][...])
+    tables = [pq.read_table(tmp_path / n / "losses.parquet").to_pylist() for n in ("whole", "cut")]
+    left, right = ([(row["step"], row["total"]) for row in table] for table in tables)
+    assert left == right
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer.stepz": 3}, "`optimizer` has the settings steps"),
+        ({"encoder.kind": "cnn"}, "`encoder.kind` must be one of mlp, resnet, vit"),
+        ({"encoder.deep": 3}, "`encoder` has the settings inputs"),
+        ({"encoder.activation": "relu"}, "`activation` must be one of tanh"),
+        ({"objective.entropy": {}}, "must be of invariance, sigreg, vicreg, uniformity"),
+        ({"objective.uniformity": {"radius": 1}}, "`uniformity` has the settings weight, sharp"),
+        ({"objective.uniformity.weight": [0.0, 1.0]}, "a weight that changes must be positive"),
+        ({"views.blur": 1}, "`views` of points has count and noise"),
+        ({"data.density": "moons"}, "`density` must be one of"),
+        ({"nothing.there": 1}, "no table 'nothing'"),
+        ({"extra": {}}, "the tables data, encoder, views, objective, optimizer"),
+    ],
+)
+def test_mistakes_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(changes)
+
+
+def make(changes):
+    training = Training.read("plane-sphere", changes)
+    return training.model(), training.task
+
+
+def test_an_unknown_configuration_names_the_committed_ones():
+    with pytest.raises(FileNotFoundError, match=r"embedded.*plane-sphere"):
+        Training.read("nothing")
+    assert invoke("train", "nothing", "--out", "x").exit_code == 2
