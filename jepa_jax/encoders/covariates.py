@@ -108,7 +108,8 @@ def last_block_gram(block: Block, x: Float[Array, "t d"], end) -> Float[Array, "
             return q, weights, mixed
 
         def rest(first: Array, mixed: Array) -> Array:
-            return end(block.after_attention(first, attention.out(mixed.reshape(width))))
+            after = block.add_attention(first, attention.out(mixed.reshape(width)))
+            return end(block.feed_forward(after))
 
         query, weights, mixed = attend(x[0])
         through_mixed = jax.jacrev(rest, argnums=1)(x[0], mixed).reshape(-1, width)

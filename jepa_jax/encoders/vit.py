@@ -7,6 +7,7 @@ them.
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float
 
 from jepa_jax.encoders.activations import ACTIVATIONS, silu
 from jepa_jax.encoders.attention import attention
+from jepa_jax.recompute import recomputed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,14 @@ class ViTConfig:
     def prefix(self) -> int:
         """Number of tokens before the patches: the CLS token and the registers."""
         return int(self.cls_token) + self.registers
+
+    @property
+    def recompute(self) -> bool:
+        """Whether blocks keep only their inputs for derivatives, and compute the rest again.
+
+        So in deep models, where what all blocks keep is a large part of a Jacobian's rows.
+        """
+        return self.depth > 16
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches of a `height` x `width` image."""
@@ -181,16 +191,42 @@ class Block(nnx.Module):
         self.mlp = MLP(config)
         self.scale1 = nnx.Param(jnp.ones(config.width)) if config.layer_scale else None
         self.scale2 = nnx.Param(jnp.ones(config.width)) if config.layer_scale else None
+        self.recompute = config.recompute
 
     def __call__(self, x: Float[Array, "t d"], outputs: int | None = None) -> Float[Array, "q d"]:
         """The block's output at the first `outputs` tokens (default: all)."""
-        return self.after_attention(x[:outputs], self.attention(self.norm1(x), outputs))
+        if self.recompute and outputs is None:
+            graph, state = nnx.split(self)
+            parameters, structure = jax.tree.flatten(state)
+            x = recomputed(_Half("attend", graph, structure), x, *parameters)
+            return recomputed(_Half("feed_forward", graph, structure), x, *parameters)
+        return self.feed_forward(self.attend(x, outputs))
 
-    def after_attention(self, x: Float[Array, "*q d"], y: Float[Array, "*q d"]):
-        """The block's output from its input `x` and its attention's output `y`."""
-        x = x + (y if self.scale1 is None else y * self.scale1[...])
+    def attend(self, x: Float[Array, "t d"], outputs: int | None = None) -> Float[Array, "q d"]:
+        """The first half: the first `outputs` tokens (default: all) after the attention."""
+        return self.add_attention(x[:outputs], self.attention(self.norm1(x), outputs))
+
+    def add_attention(self, x: Float[Array, "*q d"], y: Float[Array, "*q d"]):
+        """The first half's output from its input `x` and its attention's output `y`."""
+        return x + (y if self.scale1 is None else y * self.scale1[...])
+
+    def feed_forward(self, x: Float[Array, "*q d"]) -> Float[Array, "*q d"]:
+        """The second half."""
         y = self.mlp(self.norm2(x))
         return x + (y if self.scale2 is None else y * self.scale2[...])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Half:
+    """One half of a block as a function of its input and the block's parameters."""
+
+    name: str
+    graph: nnx.GraphDef
+    structure: Any  # Of the parameters' tree.
+
+    def __call__(self, x: Array, *parameters: Array) -> Array:
+        block = nnx.merge(self.graph, jax.tree.unflatten(self.structure, parameters))
+        return getattr(block, self.name)(x)
 
 
 class ViT(nnx.Module):
