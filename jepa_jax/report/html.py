@@ -135,9 +135,9 @@ def render(
         command += ["--labels", settings.label_from]
     order = np.flatnonzero(scored)[np.argsort(scores[scored], kind="stable")]
     histogram = statistics.histogram(scores, std_errors)
-    shown = sorted(summaries, key=lambda c: -c.count)[:_MOST_CLASSES]
+    largest = {c.label for c in sorted(summaries, key=lambda c: -c.count)[:_MOST_CLASSES]}
     facts = {
-        "command": shlex.join(command),
+        "command": command,
         "histogram": None if histogram is None else dataclasses.asdict(histogram),
         "relations": [dataclasses.asdict(r) for r in relations],
         "sample": sample(scores, _STRIP).tolist(),
@@ -152,7 +152,7 @@ def render(
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_read),
     )
-    environment.filters |= {"score": words.shown, "number": words.number, "quote": shlex.join}
+    environment.filters |= {"score": words.shown, "number": words.number, "quote": shlex.quote}
     style, script = _read("style.css"), _script()
     return environment.get_template("report.html").render(
         version=__version__,
@@ -167,10 +167,10 @@ def render(
         pictures=len(pictures),
         lacks=lacks,
         findings=found,
-        command=shlex.join(command),
+        command=command,
         histogram=histogram,
-        classes=[c for c in summaries if c in shown],
-        more_classes=len(summaries) - len(shown),
+        classes=[c for c in summaries if c.label in largest],
+        more_classes=len(summaries) - len(largest),
         relations=relations,
         failures=failed[:_MOST_KINDS],
         more_failures=sum(f.count for f in failed[_MOST_KINDS:]),
@@ -178,7 +178,7 @@ def render(
         groups=int(groups.max(initial=-1)) + 1,
         threshold=threshold,
         has_embeddings=threshold > 0,
-        run=words.describe_run(table.settings, table.facts),
+        sentences=words.describe_run(table.settings, table.facts),
         manifest=_flat({"settings": table.settings, "facts": table.facts}),
         facts=facts,
         packed=pack(_columns(table, labels, groups) | places),

@@ -47,14 +47,14 @@ class ClassSummary:
 class Relation:
     """The score against another quantity: Spearman's correlation, and the scores in tenths of it.
 
-    `tenths`: (from, to, images, median score, lower and upper quartile).
+    `tenths`: (from, to, images, median score, lower and upper quartile, median quantity).
     """
 
     name: str
     title: str
     unit: str
     spearman: float
-    tenths: list[tuple[float, float, int, float, float, float]]
+    tenths: list[tuple[float, float, int, float, float, float, float]]
     grid: dict[str, list] | None
 
 
@@ -157,11 +157,12 @@ def relation(
     which = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
     tenths = []
     for tenth in range(len(edges) - 1):
-        inside = y[which == tenth]
-        if len(inside):
-            lower, middle, upper = np.quantile(inside, [0.25, 0.5, 0.75]).tolist()
+        inside = which == tenth
+        if inside.any():
+            lower, middle, upper = np.quantile(y[inside], [0.25, 0.5, 0.75]).tolist()
             low, high = float(edges[tenth]), float(edges[tenth + 1])
-            tenths.append((low, high, len(inside), middle, lower, upper))
+            at = float(np.median(x[inside]))
+            tenths.append((low, high, int(inside.sum()), middle, lower, upper, at))
     grid = _grid(np.log(x), y) if len(x) > points and x.min() > 0 else None
     return Relation(name, title, unit, spearman, tenths, grid)
 
@@ -194,14 +195,15 @@ def error_kind(error: str) -> str:
     >>> error_kind("UnreadableImage: truncated JPEG file (image file is truncated (35 bytes))")
     'truncated JPEG file'
     >>> error_kind("FileNotFoundError: [Errno 2] No such file or directory: 'a/b.jpg'")
-    'No such file or directory'
+    'no such file or directory'
     """
     text = re.sub(r"^\w+(Error|Image): ", "", error)
     text = re.sub(r"\[Errno \d+\] ", "", text)
     text = re.sub(r"\(.*\)|\(.*$", "", text, flags=re.DOTALL)
     text = re.sub(r"b?(['\"]).*?\1", "…", text, flags=re.DOTALL)
     text = re.sub(r"\d+", "#", text)
-    return re.sub(r"\s+", " ", text).strip(" :;,…") or error.partition(":")[0] or "no reason given"
+    text = re.sub(r"\s+", " ", text).strip(" :;,…") or error.partition(":")[0]
+    return text[:1].lower() + text[1:] if text else "no reason given"
 
 
 def repeated_scores(scores: np.ndarray, fewest: int = 3) -> list[tuple[float, int]]:

@@ -14,13 +14,14 @@ _STRONG, _FAR = 0.5, 1.0
 @dataclasses.dataclass(frozen=True)
 class Finding:
     """Something to look at: a `title`, what it means, where it is on the page (`anchor`, or a
-    `filter` of the explorer), and the arguments of `jepa-jax select` that act on it."""
+    `filter` of the explorer), the arguments of `jepa-jax select` that act on it, and examples."""
 
     title: str
     text: str
     anchor: str = ""
     filter: dict[str, Any] | None = None
     command: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 def number(count: int, what: str, plural: str = "") -> str:
@@ -85,11 +86,14 @@ def findings(
 ) -> list[Finding]:
     """What stands out, the most actionable first."""
     found: list[Finding] = []
-    values = np.sort(scores[np.isfinite(scores)])
+    order = np.flatnonzero(np.isfinite(scores))
+    order = order[np.argsort(scores[order], kind="stable")]
+    values = scores[order]
     if failed:
         count = sum(failure.count for failure in failed)
         kinds = "; ".join(f"{failure.count:,} {failure.kind}" for failure in failed[:3])
-        more = f"; and {len(failed) - 3} more kinds" if len(failed) > 3 else ""
+        rest = number(sum(failure.count for failure in failed[3:]), "other")
+        more = f"; {rest}" if len(failed) > 3 else ""
         verb = "has" if count == 1 else "have"
         found.append(
             Finding(
@@ -104,17 +108,20 @@ def findings(
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         few = max(1, -(-len(values) // 100))
         bound = float(values[few - 1])
+        equal = int((values <= bound).sum()) - few
+        tied = f" {number(equal, 'more image')} score just the same." if equal else ""
         found.append(
             Finding(
                 f"The least typical 1 %: {number(few, 'image')}, down to {shown(values[0])}",
                 f"They score {shown(bound)} or less; half of all images are between {shown(low)} "
-                f"and {shown(high)}, around {shown(middle)}. Look at both ends: an image can be "
-                "odd by being too plain, too.",
+                f"and {shown(high)}, around {shown(middle)}.{tied} Look at the most typical ones, "
+                "too: some odd images score high.",
                 filter={"high": bound, "sort": "score"},
                 command=("--bottom", "1%"),
+                rows=_few(order),
             )
         )
-    found += _repeats(repeated, groups, threshold)
+    found += _repeats(scores, repeated, groups, threshold)
     if flagged.any():
         count = int(flagged.sum())
         found.append(
@@ -123,6 +130,7 @@ def findings(
                 "Their predicted scores, and the error bars on them, are less certain.",
                 filter={"show": "flagged"},
                 command=("--flagged",),
+                rows=_few(order[flagged[order]]),
             )
         )
     found += _of_classes(classes)
@@ -130,9 +138,15 @@ def findings(
     return found
 
 
+def _few(rows: np.ndarray) -> tuple[int, ...]:
+    """Examples that fit in a line."""
+    return tuple(rows[:4].tolist())
+
+
 def _repeats(
-    repeated: list[tuple[float, int]], groups: np.ndarray, threshold: float
+    scores: np.ndarray, repeated: list[tuple[float, int]], groups: np.ndarray, threshold: float
 ) -> list[Finding]:
+    """Near-identical images by their embeddings, and equal ones by their scores."""
     found: list[Finding] = []
     members = int((groups >= 0).sum())
     if members:
@@ -145,18 +159,23 @@ def _repeats(
                 anchor="near-identical",
                 filter={"show": "near-identical", "sort": "group"},
                 command=("--near-identical", f"{threshold:g}"),
+                rows=_few(np.concatenate([np.flatnonzero(groups == g)[:2] for g in range(2)])),
             )
         )
     if repeated:
         score, count = repeated[0]
-        others = number(sum(n for _, n in repeated[1:]), "image")
-        more = f" So do {others} with {len(repeated) - 1} other scores." if repeated[1:] else ""
+        others = number(sum(n for _, n in repeated[1:]), "more image")
+        more = (
+            f" {others} share {number(len(repeated) - 1, 'other score')}." if repeated[1:] else ""
+        )
         found.append(
             Finding(
                 f"{number(count, 'image')} share the score {shown(score)} to the last digit",
-                f"Such images are the same to the encoder: copies, or blank.{more}",
+                "After cropping and resizing they are the same to the encoder: copies, or blank."
+                f"{more}",
                 filter={"low": score, "high": score},
                 command=("--between", repr(score), repr(score)),
+                rows=_few(np.flatnonzero(scores == score)),
             )
         )
     return found
@@ -175,6 +194,7 @@ def _of_classes(classes: list[ClassSummary]) -> list[Finding]:
             "lowest images of all will be mostly theirs; choose within classes to avoid that.",
             anchor="classes",
             command=("--bottom", "1%", "--per-class"),
+            rows=tuple(far[0].lowest),
         )
     ]
 

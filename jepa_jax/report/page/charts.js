@@ -99,7 +99,7 @@ function drawRelation(place) {
     chart.append(svg("circle", { class: "point", cx: x(u).toFixed(1), cy: y(v).toFixed(1), r: points.length > 600 ? 2.5 : 3.5, onclick: () => openDetail(row, list) },
       svg("title", {}, `${nameOf(row)}: ${scoreText(row)}`)));
   }
-  const line = data.tenths.map(([from, to, , median]) => `${x(Math.log(Math.sqrt(Math.max(from, 1e-9) * to))).toFixed(1)},${y(median).toFixed(1)}`);
+  const line = data.tenths.map(([, , , median, , , at]) => `${x(Math.log(at)).toFixed(1)},${y(median).toFixed(1)}`);
   chart.append(svg("polyline", { class: "medians", points: line.join(" ") }));
   place.replaceChildren(chart);
 }

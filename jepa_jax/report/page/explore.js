@@ -78,11 +78,11 @@ function sorted(rows) {
   return rows.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[a] - keys[b]));
 }
 
-// The arguments of `jepa-jax select` for the filter; null where none selects just that.
+// The words of `jepa-jax select` for the filter; null where none selects just that.
 function commandFor({ show, label, low, high, text, picture: only }) {
   const range = low !== null || high !== null;
   if (only || show === "near-identical" || (show === "flagged" && range)) return null;
-  const parts = [facts.command];
+  const parts = [...facts.command];
   if (show === "failed") {
     if (range) return null;
     parts.push("--failed");
@@ -91,9 +91,9 @@ function commandFor({ show, label, low, high, text, picture: only }) {
     parts.push("--between", low === null ? "-inf" : String(low), high === null ? "inf" : String(high));
     if (show === "all" && !range && scoredRows < total) parts.push("--failed");
   }
-  if (label !== null) parts.push("--class", quoted(label));
-  if (text) parts.push("--match", quoted(text));
-  return parts.join(" ");
+  if (label !== null) parts.push("--class", label);
+  if (text) parts.push("--match", text);
+  return parts;
 }
 
 function refresh() {
@@ -101,9 +101,13 @@ function refresh() {
   pageShown = 0;
   const command = commandFor(filter);
   byId("act").hidden = !found.length;
-  byId("command").textContent = command || "";
-  byId("command").parentElement.hidden = command === null;
-  byId("no-command").hidden = command !== null;
+  const every = found.length === total;
+  byId("command").replaceChildren(...(command || []).flatMap((word) => [" ", el("span", {}, quoted(word))]).slice(1));
+  byId("command").parentElement.hidden = every || command === null;
+  byId("no-command").hidden = !every && command !== null;
+  byId("no-command").textContent = every
+    ? "Filter, and the command that selects just what you see is here."
+    : "No single command selects exactly these; download the list.";
   const pictures = found.reduce((n, row) => n + hasPicture(row), 0);
   const without = found.length - pictures;
   byId("count").textContent = `${images(found.length)} of ${count(total)}` + (found.length && without ? `, ${count(pictures)} of them with a picture here` : "");

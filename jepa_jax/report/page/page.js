@@ -22,7 +22,7 @@ const byId = (id) => document.getElementById(id);
 const count = (n) => n.toLocaleString("en-US");
 const images = (n) => `${count(n)} ${n === 1 ? "image" : "images"}`;
 const shown = (x) => (Number.isNaN(x) ? "" : Math.abs(x) >= 100 ? x.toFixed(1) : x.toFixed(2));
-const compact = (x) => (Math.abs(x) >= 1e5 ? `${Number((x / 1e6).toPrecision(2))} M` : String(Number(x.toPrecision(3))));
+const compact = (x) => (x >= 1e6 ? `${Number((x / 1e6).toPrecision(2))} M` : x >= 1e4 ? `${Math.round(x / 1e3)} k` : String(Number(x.toPrecision(2))));
 
 function scoreText(row) {
   if (!isScored(row)) return columns.status.at(row);
