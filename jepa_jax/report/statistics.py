@@ -202,8 +202,8 @@ def error_kind(error: str) -> str:
     text = re.sub(r"\(.*\)|\(.*$", "", text, flags=re.DOTALL)
     text = re.sub(r"b?(['\"]).*?\1", "…", text, flags=re.DOTALL)
     text = re.sub(r"\d+", "#", text)
-    text = re.sub(r"\s+", " ", text).strip(" :;,…") or error.partition(":")[0]
-    return text[:1].lower() + text[1:] if text else "no reason given"
+    text = re.sub(r"\s+", " ", text).strip(" :;,…")
+    return text[:1].lower() + text[1:] or error.partition(":")[0] or "no reason given"
 
 
 def repeated_scores(scores: np.ndarray, fewest: int = 3) -> list[tuple[float, int]]:
