@@ -48,7 +48,7 @@ def vit():
 
 
 def resnet():
-    config = ResNetConfig(side=8, embedding=4, width=4)
+    config = ResNetConfig(side=8, embedding=4, width=4, stages=1)
     return ResNet(config, rngs=nnx.Rngs(0)), images_task(embed_each, grey=True)
 
 
@@ -74,16 +74,20 @@ def run(make, seed=0, optimizer=OPTIMIZER, **options):
     return jax.tree.leaves(nnx.state(trained)), rows
 
 
-@pytest.mark.parametrize("make", [mlp, vit, resnet])
-def test_training_is_deterministic_and_reduces_the_loss(make):
-    parameters, rows = run(make)
-    again, rows_again = run(make)
+def test_training_is_deterministic():
+    parameters, rows = run(mlp)
+    again, rows_again = run(mlp)
     jax.tree.map(np.testing.assert_array_equal, parameters, again)
     assert [row["total"] for row in rows] == [row["total"] for row in rows_again]
     assert [row["step"] for row in rows] == [10, 20, 30]
+    assert run(mlp, seed=1)[1][-1]["total"] != rows[-1]["total"]
+
+
+@pytest.mark.parametrize("make", [mlp, vit, resnet])
+def test_training_reduces_the_loss(make):
+    _, rows = run(make)
     # Untrained, the ratio is 1 but for the batches drawn; ratios here are .2 to .7.
     assert rows[-1]["total"] < 0.8 * rows[0]["total"]
-    assert run(make, seed=1)[1][-1]["total"] != rows[-1]["total"]
 
 
 def test_the_callers_model_stays_as_it_was():

@@ -1,0 +1,54 @@
+"""A trained encoder's score is the log-density: short trainings of the committed configurations."""
+
+import jax
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from jepa_jax import Exact, jacobian
+from jepa_jax.scoring import log_density
+from jepa_jax.training.config import Training
+from jepa_jax.training.networks import null_basis
+from jepa_jax.training.trainer import train
+
+SHORT = {
+    "plane-sphere": {"optimizer.steps": 250, "optimizer.batch": 512},
+    "plane-gaussian": {"optimizer.steps": 250, "optimizer.batch": 1024},
+}
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """optax mixes step counts and rates, which the tests' strict promotion forbids."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def agreements(training, model):
+    """Spearman of the score and of the corrected score with the true log-density."""
+    x = training.density.sample(jax.random.key(99), 1000)
+
+    def one(x):
+        operator = jacobian(model, x, null_basis=lambda z: null_basis(model.config.normalized, z))
+        return Exact()(operator).log_volume, operator.value
+
+    volume, z = jax.jit(jax.vmap(one))(x)
+    log_p = training.density.log_prob(x)
+    return {
+        kind: float(spearmanr(np.asarray(log_density(volume, z, kind)), log_p).statistic)
+        for kind in ("score", "corrected")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("plane-sphere", "score"), ("plane-gaussian", "corrected")]
+)
+def test_training_makes_the_score_a_log_density(name, form):
+    training = Training.read(name, SHORT[name])
+    model = training.model()
+    before = agreements(training, model)
+    trained = train(model, training.task, training.train_key, training.optimizer)
+    after = agreements(training, trained)
+    # One seed gave .99 for both; without training -.05 and .11.
+    assert before[form] < 0.6
+    assert after[form] > 0.95
