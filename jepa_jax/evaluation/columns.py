@@ -11,7 +11,7 @@ from jepa_jax.evaluation.gaussian import Mahalanobis
 # What the columns are called in tables.
 _TITLES = {
     "jepa_score": "JEPA-SCORE",
-    "log_frobenius": "log ||J||_F",
+    "log_frobenius": "log Frobenius norm of J",
     "bits_per_pixel": "JPEG bits per pixel",
 }
 

@@ -6,20 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimator, Exact
 from jepa_jax.evaluation.comparison import Comparison, compare, default_detectors
 from jepa_jax.evaluation.detector import Detector
-from jepa_jax.evaluation.disjoint import (
-    Fingerprints,
-    Leakage,
-    Shared,
-    check_disjoint,
-    fingerprints,
-)
+from jepa_jax.evaluation.disjoint import Shared
 from jepa_jax.evaluation.features import Features
+from jepa_jax.evaluation.leakage import CALIBRATED, INLIERS, REFERENCE, check_sets
 from jepa_jax.evaluation.tables import (
     ScoreTable,
     check_same_settings,
@@ -28,11 +21,8 @@ from jepa_jax.evaluation.tables import (
     read_scores,
 )
 from jepa_jax.evaluation.timing import input_seconds
-from jepa_jax.scoring import Calibration, Scorer, load_calibration
+from jepa_jax.scoring import Calibration, Scorer
 from jepa_jax.scoring.precision import Precision
-from jepa_jax.scoring.shards import CALIBRATION
-
-REFERENCE, INLIERS, CALIBRATED = "reference", "inliers", "calibration"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,70 +109,52 @@ def evaluate(
     for the flow.
     """
     out = Path(out)
+    _check_names(outliers)
     sets = {REFERENCE: reference, INLIERS: inliers, **outliers}
-    reserved = {REFERENCE, INLIERS, CALIBRATED} & set(outliers)
-    if reserved or not outliers:
-        raise ValueError(f"`outliers` must be named, and not {sorted(reserved)}")
-    estimators = dict(estimators or {"exact": Exact()})
-    names = list(estimators)
+    estimators = {n: _with_spectrum(e) for n, e in (estimators or {"exact": Exact()}).items()}
+    given = {n: read_scores(source) for n, source in sets.items() if is_scores_folder(source)}
+    images = {n: given[n].settings["source"] if n in given else sets[n] for n in sets}
+    if len(given) < len(sets) and encoder is None:
+        name = next(n for n in sets if n not in given)
+        raise ValueError(
+            f"{name}: {sets[name]} is no folder of scores; an encoder is needed to score it"
+        )
+    if given and len(estimators) > 1:
+        raise ValueError(
+            f"a folder of scores ({given[next(iter(given))].folder}) has one estimator; give "
+            f"sources of images to compare several, got {sorted(estimators)}"
+        )
+    methods = [t.method for t in given.values()] + [type(e).__name__ for e in estimators.values()]
+    # Before anything is scored: leakage is not found out after hours.
+    checked = check_sets(
+        images,
+        given,
+        limit=limit,
+        sketched="sketch" in map(str.lower, methods),
+        calibration=calibration,
+        allow_identical=drop_shared,
+    )
     scorers = {}
     if encoder is not None:
-        scorers = {
-            name: Scorer(encoder, estimator, precision=precision, batch_size=batch_size, seed=seed)
-            for name, estimator in estimators.items()
-        }
-    tables: dict[str, list[ScoreTable]] = {}
-    images: dict[str, Any] = {}
-    for name, source in sets.items():
-        if is_scores_folder(source):
-            tables[name] = [read_scores(source)]
-            images[name] = tables[name][0].settings["source"]
-            continue
-        if not scorers:
-            raise ValueError(
-                f"{name}: {source} is no folder of scores; an encoder is needed to score it"
-            )
-        images[name] = source
-        tables[name] = [
+        options: dict[str, Any] = {"precision": precision, "batch_size": batch_size, "seed": seed}
+        scorers = {n: Scorer(encoder, e, **options) for n, e in estimators.items()}
+    tables = {
+        name: [given[name]]
+        if name in given
+        else [
             _scored(scorer, source, out / "scores" / slug(name) / slug(each), limit, on_scoring)
             for each, scorer in scorers.items()
         ]
-    counts = {name: len(found) for name, found in tables.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(
-            "a folder of scores has one estimator: give it for every set, or only one method; "
-            f"scores a set: {counts}"
-        )
-    if max(counts.values()) == 1:
-        names = ["jepa_score"]
-    for place in range(max(counts.values())):
+        for name, source in sets.items()
+    }
+    for place in range(len(tables[REFERENCE])):
         check_same_settings({name: found[place] for name, found in tables.items()})
-    features = {name: joined(found, names) for name, found in tables.items()}
-    found_prints, unchecked = _all_fingerprints(images, tables, features, limit)
-    calibrated, note = _calibration_fingerprints(calibration, tables, images[REFERENCE], limit)
-    unchecked += note
-    shared = check_disjoint(
-        {
-            n: p
-            for n, p in {REFERENCE: found_prints.get(REFERENCE), CALIBRATED: calibrated}.items()
-            if p
-        },
-        {INLIERS: found_prints[INLIERS]} if INLIERS in found_prints else {},
-        {n: found_prints[n] for n in outliers if n in found_prints},
-    )
-    shared += _by_name(tables, outliers, found_prints)
-    identical = [s for s in shared if s.identical]
-    if identical and not drop_shared:
-        raise Leakage(identical)
-    dropped: dict[str, int] = {}
-    for one in identical:
-        gone = {pair[0] for pair in one.identical}
-        keep = [i for i, id in enumerate(features[one.first].ids) if id not in gone]
-        dropped[one.first] = dropped.get(one.first, 0) + len(features[one.first]) - len(keep)
-        features[one.first] = features[one.first].take(keep)
-    seconds = input_seconds(scorers, images[REFERENCE], names) if scorers else {}
+    names = list(estimators)
+    features, dropped = checked.drop({n: joined(found, names) for n, found in tables.items()})
+    columns = ["jepa_score"] if len(names) == 1 else [f"jepa_score:{n}" for n in names]
+    timed = dict(zip(columns, scorers.values(), strict=False))
+    seconds = input_seconds(timed, images[REFERENCE]) if timed else {}
     if detectors is None:
-        columns = [n if n == "jepa_score" else f"jepa_score:{n}" for n in names]
         detectors = default_detectors(columns, flow=flow, seed=seed)
     comparison = compare(
         features[REFERENCE],
@@ -201,8 +173,8 @@ def evaluate(
         sources={name: found[0].settings["source"] for name, found in tables.items()},
         failed={name: found[0].failed for name, found in tables.items() if found[0].failed},
         dropped=dropped,
-        near=[s for s in shared if s.near],
-        unchecked=unchecked,
+        near=list(checked.near),
+        unchecked=list(checked.unchecked),
         seconds=seconds,
     )
 
@@ -210,6 +182,23 @@ def evaluate(
 def slug(name: str) -> str:
     """A set's name as that of a folder."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "set"
+
+
+def _check_names(outliers: Mapping[str, Any]) -> None:
+    """Raises where outlier sets have no names of their own."""
+    folders = {slug(name) for name in outliers}
+    if not outliers or folders & {REFERENCE, INLIERS, CALIBRATED} or len(folders) < len(outliers):
+        raise ValueError(
+            f"`outliers` must have names of their own, also as those of folders, and not "
+            f"{REFERENCE!r}, {INLIERS!r} or {CALIBRATED!r}; got {sorted(outliers)}"
+        )
+
+
+def _with_spectrum(estimator: Any) -> Any:
+    """An estimator that returns the singular values, where it can: log ||J||_F needs them."""
+    if not hasattr(estimator, "spectrum"):
+        return estimator
+    return dataclasses.replace(estimator, spectrum=True)
 
 
 def _scored(
@@ -223,84 +212,16 @@ def _scored(
     store = ["embedding", "image"]
     if hasattr(scorer.estimator, "spectrum"):
         store.append("spectrum")
-    folder.mkdir(parents=True, exist_ok=True)
-    progress = on_scoring(f"{folder.parent.name}, {folder.name}") if on_scoring else None
-    reports = {} if progress is None else {"on_start": progress.start, "on_row": progress.advance}
-    if progress is None:
+    if on_scoring is None:
         scorer.run(source, folder, store=store, limit=limit)
     else:
-        with progress:
-            scorer.run(source, folder, store=store, limit=limit, **reports)
+        with on_scoring(f"{folder.parent.name}, {folder.name}") as progress:
+            scorer.run(
+                source,
+                folder,
+                store=store,
+                limit=limit,
+                on_start=progress.start,
+                on_row=progress.advance,
+            )
     return read_scores(folder)
-
-
-def _all_fingerprints(
-    images: Mapping[str, Any],
-    tables: Mapping[str, list[ScoreTable]],
-    features: Mapping[str, Features],
-    limit: int | None,
-) -> tuple[dict[str, Fingerprints], list[str]]:
-    """Fingerprints of the sets whose images can be read, and notes on those that cannot."""
-    found, notes = {}, []
-    for name, source in images.items():
-        try:
-            prints = fingerprints(source, only=features[name].ids)
-        except (ValueError, OSError) as error:
-            notes.append(f"{name}: its images cannot be read, compared by source and id ({error})")
-            continue
-        lacking = len(features[name]) - len(prints)
-        if lacking:
-            notes.append(f"{name}: {lacking} of its scored images can no longer be read")
-        found[name] = prints
-    return found, notes
-
-
-def _calibration_fingerprints(
-    calibration: Calibration | None,
-    tables: Mapping[str, list[ScoreTable]],
-    reference: Any,
-    limit: int | None,
-) -> tuple[Fingerprints | None, list[str]]:
-    """Fingerprints of the images that a sketch was calibrated on, and a note where unknown."""
-    sketched = [t for found in tables.values() for t in found if t.method == "sketch"]
-    if not sketched:
-        return None, []
-    if calibration is None:
-        folders = {str(t.folder / CALIBRATION): t for t in sketched}
-        there = [folder for folder in folders if Path(folder).is_dir()]
-        if not there:
-            return None, [
-                "calibration: which images the sketch was calibrated on is not known; give it "
-                "(--calibration), so that they can be checked"
-            ]
-        calibration = load_calibration(there[0])
-    facts = calibration.facts
-    for source in (facts["source"], reference):
-        try:
-            prints = fingerprints(source, only=facts["ids"])
-        except (ValueError, OSError):
-            continue
-        if len(prints) >= facts["images"]:
-            return prints, []
-    return None, [f"calibration: its images cannot be read from {facts['source']}: not checked"]
-
-
-def _by_name(
-    tables: Mapping[str, list[ScoreTable]],
-    outliers: Mapping[str, Any],
-    checked: Mapping[str, Fingerprints],
-) -> list[Shared]:
-    """Images of the same id in the same source, for pairs of sets that pixels could not tell."""
-    pairs = [(INLIERS, REFERENCE)]
-    pairs += [(name, other) for name in outliers for other in (REFERENCE, INLIERS)]
-    shared = []
-    for first, second in pairs:
-        if first in checked and second in checked:
-            continue
-        a, b = tables[first][0], tables[second][0]
-        if a.settings["source"] != b.settings["source"]:
-            continue
-        both = np.intersect1d(a.features.ids, b.features.ids).tolist()
-        if both:
-            shared.append(Shared(first, second, tuple((i, i) for i in both), ()))
-    return shared

@@ -63,7 +63,8 @@ class Features:
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Features":
         """The images at `indices`, or under a mask, in that order."""
-        chosen = np.arange(len(self))[np.asarray(indices)]
+        wanted = np.asarray(indices)
+        chosen = np.arange(len(self))[wanted if wanted.size else slice(0)]
         return Features(
             tuple(self.ids[i] for i in chosen),
             None if self.embedding is None else self.embedding[chosen],

@@ -13,7 +13,7 @@ from jepa_jax.evaluation.evaluate import Evaluation
 
 # Okabe and Ito: told apart by colour-blind readers.
 _SCORE, _BASELINE, _CONTROL = "#D55E00", "#0072B2", "#777777"
-_CONTROLS = ("JPEG", "log ||J||_F", "embedding norm")
+_CONTROLS = ("JPEG", "log Frobenius", "embedding norm")
 
 
 def draw(comparison: Comparison, path: str | Path, title: str = "") -> None:

@@ -15,8 +15,9 @@ from jepa_jax.scoring.shards import MANIFEST, read_manifest, shard_paths
 
 # Columns of a row that a detector may read.
 _COLUMNS = ("jepa_score", "log_frobenius", "bits_per_pixel")
-# What may differ between sets: where the images are, and how their rows are stored.
-_FREE = ("source", "shard_size", "store")
+# What may differ between sets: where images are, how rows are stored, and the seed, which draws
+# views and probes and shifts no score.
+_FREE = ("source", "shard_size", "store", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ def read_scores(folder: str | Path) -> ScoreTable:
 def check_same_settings(tables: Mapping[str, ScoreTable]) -> None:
     """Raises `ValueError` where scores of several sets were not made alike, with all values.
 
-    Encoder, embedding, image size, estimator, calibration, precision, views, seed and version must
+    Encoder, embedding, image size, estimator, calibration, precision, views and version must
     be the same.
     """
     flat = {name: _flat(table.settings) for name, table in tables.items()}

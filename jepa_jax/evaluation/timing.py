@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -17,13 +17,11 @@ _IMAGES = 32
 _TURNS = 3
 
 
-def input_seconds(
-    scorers: Mapping[str, Scorer], source: Any, names: Sequence[str]
-) -> dict[str, float]:
+def input_seconds(scorers: Mapping[str, Scorer], source: Any) -> dict[str, float]:
     """Warm seconds an image of each column, on the first images of `source`: the least of 3 turns.
 
-    Computing alone, without reading and preprocessing. `names` are those of the score columns, in
-    the order of `scorers`; empty where no image can be read.
+    `scorers`: column to what makes it. Computing alone, without reading and preprocessing; empty
+    where no image can be read.
     """
     pictures = []
     for record in itertools.islice(iter(open_source(source)), 4 * _IMAGES):
@@ -48,8 +46,7 @@ def input_seconds(
         "embedding": _seconds(forward, len(inputs)),
         "bits_per_pixel": _seconds(lambda: [image_facts(p) for p in pictures], len(inputs)),
     }
-    for name, scorer in zip(names, scorers.values(), strict=True):
-        column = name if len(scorers) == 1 else f"jepa_score:{name}"
+    for column, scorer in scorers.items():
         seconds[column] = _seconds(lambda s=scorer: s.score(inputs), len(inputs))
         if hasattr(scorer.estimator, "spectrum"):
             seconds["log_frobenius"] = seconds[column]

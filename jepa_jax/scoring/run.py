@@ -232,4 +232,6 @@ def _with_spectrum(scorer: Scorer, store: tuple[str, ...]) -> Scorer:
         name = type(scorer.estimator).__name__
         raise ValueError(f"`store` 'spectrum' needs an exact method, got {name}")
     estimator: Any = scorer.estimator  # A dataclass, as `Estimator` says.
+    if estimator.spectrum:
+        return scorer  # Compiled already, perhaps.
     return scorer.with_estimator(dataclasses.replace(estimator, spectrum=True))
