@@ -6,10 +6,10 @@ writes results/curation.json, .md and .png. Measured, with the embedded (toy) en
 images removed as were spoiled, all kinds mixed, at 10 %: 59 % of them are spoiled ones for the
 two-sided score, 44 % for the one-sided, 55 % for the two-sided JPEG size, which needs no encoder,
 and 5 to 16 % (random: 10 %) for k-NN, Mahalanobis, the PCA residual, the isolation forest and the
-norm: fitted on the messy set, they take a tight cluster of blank or noisy images for typical. No
-method finds copies, wrong labels, or more than a third of the letters. One-sided scores miss blurred
-and noisy digits altogether, which score *above* digits. The linear probe gains little or nothing
-from any removal, the oracle's included: the spoiled images hardly hurt it.
+norm, which are fitted on the messy set. No method finds copies or wrong labels, or more than a
+third of the letters. The one-sided score misses blurred and noisy digits altogether: they score
+*above* digits. The linear probe gains little or nothing from any removal, the oracle's included:
+what was spoiled hardly hurts it.
 
 18 minutes on a CPU core shared with eight other jobs, about 3 minutes of its time.
 
