@@ -8,7 +8,7 @@ import numpy as np
 
 from jepa_jax.report.selection import Outside
 from jepa_jax.report.table import ScoreTable
-from jepa_jax.scoring.shards import differing_settings
+from jepa_jax.scoring.folders import differing_settings
 
 Side = Literal["low", "high", "both"]
 # What makes scores comparable. The seed draws views and probes, it does not shift a score.

@@ -216,11 +216,14 @@ function download() {
 
 function listenToFilters() {
   let waiting = 0;
-  byId("filters").addEventListener("input", (event) => {
+  const changed = (event) => {
     if (event.target.name === "view") return;
     clearTimeout(waiting);
     waiting = setTimeout(readFilter, event.target.type === "search" || event.target.type === "number" ? 200 : 0);
-  });
+  };
+  // Not every browser sends both for every kind of field.
+  byId("filters").addEventListener("input", changed);
+  byId("filters").addEventListener("change", changed);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", (event) => {
     event.preventDefault();

@@ -1,0 +1,341 @@
+"""The report in a real browser: it fills itself without errors, filters, sorts, and is reachable
+by keyboard. Needs the system's `chromium` and `chromedriver` (Debian: chromium-driver)."""
+
+import csv
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from tables import row, write_folder
+from typer.testing import CliRunner
+
+from jepa_jax.cli import app
+from jepa_jax.report.html import ReportSettings, write_report
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on the PATH"
+)
+
+CLASSES = ("cats", "dogs", "it's <b>")
+NONE, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+EVIL = "it's \"<img src=x onerror=document.title='hacked'>\" & $(touch x).png"
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory):
+    work = tmp_path_factory.mktemp("browser")
+    photos = work / "photos"
+    rows = []
+    for i in range(230):
+        id = f"{CLASSES[i % 3]}/{i:03d}.png"
+        if i == 100:
+            id = f"cats/{EVIL}"
+        (photos / id).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30 + i), (i, 255 - i, 60)).save(photos / id)
+        angle = 0.02 * max(i, 2)  # The first three are copies.
+        rows.append(
+            row(
+                id,
+                # Descending, with gaps that floats do not round away.
+                100.0 - i / 3,
+                std_error=1.5,
+                width=40,
+                height=30 + i,
+                bits_per_pixel=1 + i / 100,
+                embedding=np.float32([np.cos(angle), np.sin(angle)]),
+                flagged=i == 7,
+                method="exact" if i < 5 else "sketch",
+            )
+        )
+    failure = {"error": "UnreadableImage: truncated <b>PNG</b> file"}
+    rows += [row(f"dogs/broken-{i}.png", None, **failure) for i in range(4)]
+    groups = ("embedding", "image", "calibrated")
+    return write_folder(work / "it's scores", rows, groups, source=str(photos))
+
+
+@pytest.fixture(scope="module")
+def report(scores):
+    path = scores.parent / "report.html"
+    write_report(scores, path, ReportSettings(similarity=0.99999))
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",  # Tests may run as root, as in a container.
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1200,900",
+    ):
+        options.add_argument(argument)
+    downloads = tmp_path_factory.mktemp("downloads")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, Service(DRIVER))
+    browser.downloads = downloads
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def page(chromium, report):
+    chromium.get(report.as_uri())
+    wait(chromium, "return document.documentElement.dataset.ready")
+    chromium.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+    yield chromium
+    # Nothing on the way may have been an error or a refused load.
+    assert chromium.get_log("browser") == []
+
+
+def wait(browser, script):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    return WebDriverWait(browser, 20, 0.05).until(lambda b: b.execute_script(script))
+
+
+def one(browser, selector):
+    return browser.find_element("css selector", selector)
+
+
+def texts(browser, selector):
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+    return browser.execute_script(script, selector)
+
+
+def fill(browser, selector, text):
+    field = one(browser, selector)
+    field.clear()
+    field.send_keys(text)
+
+
+def wait_for_count(browser, expected):
+    wait(browser, f"return document.getElementById('count').textContent.startsWith('{expected} ')")
+
+
+def shown_values(browser):
+    return [float(text.split()[0]) for text in texts(browser, "#results .card .value")]
+
+
+def test_it_opens_filled_and_without_errors(page):
+    assert page.title.startswith("JEPA-SCORE of")
+    assert not one(page, "#trouble").is_displayed()
+    assert texts(page, "#count") == ["234 images of 234, 230 of them with a picture here"]
+    assert len(texts(page, "#histogram rect.bar")) >= 12
+    # 46 bars' whiskers, caps on both sides: std_error is above 0.
+    assert len(texts(page, "#histogram .whisker")) == 3 * len(texts(page, "#histogram rect.bar"))
+    assert len(texts(page, "[data-relation] circle")) == 3 * 230
+    assert texts(page, "#groups h3") == ["Group 1: 3 images"]
+    assert texts(page, "#strip-lowest .value")[0] == "23.67 ± 1.50"
+    assert texts(page, "#strip-highest .value")[0] == "100.0 ± 1.50"
+    assert len(texts(page, "#strip-sample .card")) == 24
+
+
+def test_pictures_are_decoded_when_they_come_into_view(page):
+    page.execute_script("window.scrollTo(0, 0)")
+    far = "return document.querySelectorAll('#results img[src]').length"
+    assert page.execute_script(far) == 0
+    page.execute_script("document.querySelector('#results').scrollIntoView()")
+    wait(
+        page,
+        "const image = document.querySelector('#results img');"
+        "return image.complete && image.naturalWidth > 0 && image.src.startsWith('data:image/')",
+    )
+
+
+def test_filter_by_class_range_and_name(page):
+    from selenium.webdriver.support.select import Select
+
+    wait_for_count(page, "234 images")
+    Select(one(page, "#f-label")).select_by_visible_text("dogs (80)")
+    wait_for_count(page, "80 images")
+    fill(page, "#f-low", "90")
+    # 100 - i / 3 >= 90: i up to 30, of which 1, 4, ... 28 are dogs.
+    wait_for_count(page, "10 images")
+    assert all(value >= 90 for value in shown_values(page))
+    fill(page, "#f-text", "dogs/02")
+    wait_for_count(page, "3 images")
+    one(page, "#filters [type=reset]").click()
+    wait_for_count(page, "234 images")
+    Select(one(page, "#f-show")).select_by_value("flagged")
+    wait_for_count(page, "1 image")
+
+
+def test_sort_in_both_views(page):
+    from selenium.webdriver.support.select import Select
+
+    values = shown_values(page)
+    assert values == sorted(values)
+    Select(one(page, "#f-sort")).select_by_value("-score")
+    wait(page, "return document.querySelector('#results .value').textContent.startsWith('100')")
+    one(page, "input[value=table]").click()
+    assert len(texts(page, "#results tbody tr")) == 100
+    heads = texts(page, "#results th")
+    assert heads[:3] == ["Picture", "Name", "Score ▼"]
+    assert {"± error", "Class", "Bits / pixel", "Size", "Method", "Status"} <= set(heads)
+    one(page, "#results th [data-sort=score]").click()
+    column = [float(t) for t in texts(page, "#results tbody td:nth-child(3)") if t != NONE]
+    assert column[0] == 23.67
+    assert column == sorted(column)
+    assert one(page, "#results th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    # The header was made anew; the keyboard's place on it is kept.
+    assert page.switch_to.active_element.text == "Score ▲"
+    # 234 rows, 100 a page; rows without a score come last.
+    one(page, "#next").click()
+    one(page, "#next").click()
+    assert len(texts(page, "#results tbody tr")) == 34
+    assert texts(page, "#results tbody td:nth-child(3)")[-4:] == [NONE] * 4
+    assert not one(page, "#next").is_enabled()
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"f-low": "40.5", "f-high": "61"}, 62),
+        ({"f-show": "failed"}, 4),
+        ({"f-show": "flagged"}, 1),
+        ({"f-label": "it's <b> (76)"}, 76),
+        ({"f-text": "it's \"<IMG", "f-show": "scored"}, 1),
+    ],
+)
+def test_the_command_shown_selects_what_is_shown(page, filters, expected):
+    from selenium.webdriver.support.select import Select
+
+    for field, value in filters.items():
+        if field == "f-label":
+            Select(one(page, "#f-label")).select_by_visible_text(value)
+        elif field == "f-show":
+            Select(one(page, "#f-show")).select_by_value(value)
+        else:
+            fill(page, f"#{field}", value)
+    wait_for_count(page, f"{expected} image{'s' if expected > 1 else ''}")
+    command = shlex.split(one(page, "#command").text)
+    assert command[:2] == ["jepa-jax", "select"]
+    result = CliRunner().invoke(app, command[1:])
+    assert result.exit_code == 0, result.output
+    selected = result.stdout.splitlines()
+    assert len(selected) == expected
+    one(page, "input[value=table]").click()
+    names = set(texts(page, "#results td.name button"))
+    assert names <= set(selected)
+    assert len(names) == min(expected, 100)
+
+
+def test_the_list_can_be_downloaded(page):
+    from selenium.webdriver.support.select import Select
+
+    Select(one(page, "#f-label")).select_by_visible_text("cats (78)")
+    fill(page, "#f-text", "onerror")
+    wait_for_count(page, "1 image")
+    one(page, "#download").click()
+    path = page.downloads / "selected.csv"
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(page, 20, 0.05).until(lambda _: path.exists() and path.stat().st_size)
+    with path.open(newline="", encoding="utf-8") as file:
+        (found,) = csv.DictReader(file)
+    assert found["id"] == f"cats/{EVIL}"
+    assert float(found["score"]) == 100 - 100 / 3
+    assert found["source"].endswith(f"photos/cats/{EVIL}")
+
+
+def test_a_finding_leads_to_its_images(page):
+    one(page, "#summary .findings li:first-child button.primary").click()
+    wait_for_count(page, "4 images")
+    assert page.switch_to.active_element.text == "All images"
+    assert texts(page, "#results .why") == ["UnreadableImage: truncated <b>PNG</b> file"] * 4
+
+
+def test_details_by_keyboard_alone(page):
+    from selenium.webdriver.common.keys import Keys
+
+    first = one(page, "#strip-highest button.card")
+    first.send_keys(Keys.ENTER)
+    wait(page, "return document.getElementById('detail').open")
+    facts = dict(zip(texts(page, "#detail dt"), texts(page, "#detail dd"), strict=True))
+    assert facts["Score"] == "100.0 ± 1.50 nats"
+    assert facts["Rank"].startswith("230 of 230 from the lowest; 100.00 % score lower")
+    assert facts["Size"] == f"40 {TIMES} 30 pixels"
+    assert facts["Near-identical"] == "group 1"
+    assert texts(page, "#detail .wide h3") == ["Near-identical: 2 images besides this one"]
+    page.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert texts(page, "#detail h2") == ["dogs/001.png"]
+    page.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not page.execute_script("return document.getElementById('detail').open")
+    # Back where the keyboard was.
+    same = "return document.activeElement === document.querySelector('#strip-highest button.card')"
+    assert page.execute_script(same)
+
+
+def test_names_never_become_markup(page):
+    fill(page, "#f-text", "onerror")
+    wait_for_count(page, "1 image")
+    one(page, "#results .card").click()
+    wait(page, "return document.getElementById('detail').open")
+    assert texts(page, "#detail h2") == [f"cats/{EVIL}"]
+    assert page.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    assert page.title.startswith("JEPA-SCORE of")
+
+
+def test_every_control_has_a_name_and_can_be_reached(page):
+    unnamed = page.execute_script(
+        "return [...document.querySelectorAll('button, select, input, a')].filter((e) =>"
+        " !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))"
+        ".map((e) => e.outerHTML)"
+    )
+    assert unnamed == []
+    assert page.execute_script("return document.querySelectorAll('[tabindex]').length") == 1
+    pictures = "return [...document.querySelectorAll('svg[role=img]')].every((s) => s.ariaLabel)"
+    assert page.execute_script(pictures)
+    levels = [
+        int(name[1])
+        for name in page.execute_script(
+            "return [...document.querySelectorAll('main h2, main h3')].map((h) => h.tagName)"
+        )
+    ]
+    assert levels[0] == 2
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_is_legible_in_either_scheme(page, width, scheme):
+    emulate = page.execute_cdp_cmd
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    emulate("Emulation.setDeviceMetricsOverride", size)
+    emulate("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        colours = page.execute_script(
+            "return ['.findings p', '.hint', '#classes thead th', 'button.primary', 'a.button',"
+            " '.card .file', '.badge'].map((s) => { const e = document.querySelector(s);"
+            " let b = e; while (getComputedStyle(b).backgroundColor === 'rgba(0, 0, 0, 0)')"
+            " b = b.parentElement;"
+            " return [s, getComputedStyle(e).color, getComputedStyle(b).backgroundColor]; })"
+        )
+    finally:
+        emulate("Emulation.clearDeviceMetricsOverride", {})
+        emulate("Emulation.setEmulatedMedia", {"features": []})
+    for selector, text, background in colours:
+        # WCAG 2.2, 1.4.3: at least 4.5 to 1 for text.
+        assert contrast(text, background) >= 4.5, selector
+
+
+def contrast(one, other):
+    """WCAG's contrast ratio of two CSS colours 'rgb(r, g, b)'."""
+    lights = []
+    for colour in (one, other):
+        channels = np.array([float(c) for c in colour[colour.index("(") + 1 : -1].split(",")[:3]])
+        linear = channels / 255
+        linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
+        lights.append(linear @ [0.2126, 0.7152, 0.0722])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
