@@ -44,6 +44,8 @@ def writable_id(name: str) -> str:
 
     Two names never become one: where a backslash could be taken for a spelled byte, it is doubled.
     """
+    if name.isascii() and "\\x" not in name:
+        return name
     spelled = any("\udc80" <= c <= "\udcff" for c in name)
     if "\\x" in name or (spelled and "\\" in name):
         name = name.replace("\\", "\\\\")

@@ -278,3 +278,17 @@ def test_threads_agree_with_one_thread():
 def test_extensions_are_those_of_formats_with_a_decoder():
     assert {".jpg", ".jpeg", ".png", ".webp", ".tif", ".gif", ".bmp"} <= image_extensions()
     assert not {".pdf", ".eps", ".h5", ".mpg", ".wmf", ".txt"} & image_extensions()
+
+
+def test_a_thumbnail_is_decoded_no_larger_than_needed(tmp_path):
+    path = tmp_path / "a.jpg"
+    gradient = np.linspace(0, 255, 1600, dtype=np.uint8)
+    Image.fromarray(np.tile(gradient, (1000, 1))).save(path)
+    whole, small = decode(path), decode(path, longest_side=200)
+    assert (whole.size, small.size) == ((1600, 1000), (200, 125))
+    # The same picture: every eighth of the gradient.
+    difference = np.asarray(small)[60, :, 0].astype(int) - np.asarray(whole)[480, 4::8, 0]
+    assert np.abs(difference).max() <= 2
+    assert decode(path, longest_side=5000).size == (1600, 1000)
+    for side in (199, 201, 333):
+        assert max(decode(path, longest_side=side).size) >= side

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from tables import row, write_folder
+from typer.testing import CliRunner
 
+from jepa_jax.cli import app
 from jepa_jax.report.html import ReportSettings, write_report
 from jepa_jax.report.payload import unpack
 from jepa_jax.report.words import describe_run, findings
@@ -267,3 +269,17 @@ def test_the_run_in_words():
     for part in ("calibrated regression", "'tf32'", "4 random views", "scored again exactly"):
         assert part in text
     assert text.endswith("They were made on 2026-01-02, on gpu: X, by jepa-jax 1.2.")
+
+
+def test_the_command(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["report", str(folder), "--near-identical", "0.9999"])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("report.html: 31 rows, 30 pictures, ")
+    without = CliRunner().invoke(app, ["report", str(folder), "--no-images"])
+    assert "note: It was made without pictures." in without.stderr
+    wrong = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert wrong.exit_code == 2
+    assert "not a folder of scores" in wrong.stderr
+    both = CliRunner().invoke(app, ["report", str(folder), "--no-images", "--images", "x"])
+    assert both.exit_code == 2

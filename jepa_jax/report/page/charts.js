@@ -108,13 +108,11 @@ function drawBoxes() {
   const cells = [...document.querySelectorAll("[data-box]")];
   const boxes = cells.map((cell) => JSON.parse(cell.dataset.box));
   const low = Math.min(...boxes.map((b) => b[0])), high = Math.max(...boxes.map((b) => b[4]));
-  const scores = [...columns.score.data].filter((s) => !Number.isNaN(s)).sort((a, b) => a - b);
-  const middle = scores[Math.floor(scores.length / 2)];
   const x = (value) => (4 + ((value - low) / (high - low || 1)) * 172).toFixed(1);
   cells.forEach((cell, i) => {
     const [a, b, m, c, d] = boxes[i];
     cell.append(svg("svg", { viewBox: "0 0 180 26", "aria-hidden": "true" },
-      svg("line", { class: "middle", x1: x(middle), x2: x(middle), y1: 1, y2: 25 }),
+      svg("line", { class: "middle", x1: x(medianScore), x2: x(medianScore), y1: 1, y2: 25 }),
       svg("line", { class: "box-line", x1: x(a), x2: x(d), y1: 13, y2: 13 }),
       svg("rect", { class: "box-fill", x: x(b), y: 6, width: Math.max(1, x(c) - x(b)), height: 14, rx: 2 }),
       svg("line", { class: "box-median", x1: x(m), x2: x(m), y1: 5, y2: 21 })));

@@ -7,8 +7,11 @@ async function start() {
   for (const key of ["lowest", "highest", "sample"]) {
     if (byId(`strip-${key}`)) showCards(byId(`strip-${key}`), facts[key]);
   }
+  for (const place of document.querySelectorAll(".findings [data-rows]")) miniatures(place);
+  // What is on the first screen is painted before the rest is made.
+  await new Promise((resolve) => setTimeout(resolve));
   drawBoxes();
-  for (const cell of document.querySelectorAll("[data-rows]")) miniatures(cell);
+  for (const cell of document.querySelectorAll("td[data-rows]")) miniatures(cell);
   for (const place of document.querySelectorAll("[data-relation]")) drawRelation(place);
   showGroups();
   listFilters();

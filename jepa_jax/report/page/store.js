@@ -29,6 +29,7 @@ let total = 0;
 // For every row, how many rows score lower; filled once.
 let ranks = null;
 let scoredRows = 0;
+let medianScore = NaN;
 
 async function loadRows() {
   columns = await unpack(document.getElementById("rows").textContent);
@@ -40,6 +41,7 @@ async function loadRows() {
   ranks = new Uint32Array(total);
   order.forEach((row, rank) => (ranks[row] = rank));
   scoredRows = order.length;
+  medianScore = scores[order[scoredRows >> 1]];
 }
 
 const has = (name) => name in columns;
