@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jepa_jax.evaluation import Features, Mahalanobis, assess, default_detectors
+from jepa_jax.evaluation import Comparison, Features, Mahalanobis, assess, default_detectors
+from jepa_jax.evaluation.bootstrap import intervals_of
 from jepa_jax.evaluation.detector import Detector
 
 
@@ -37,6 +38,19 @@ def same_distribution(
                 "highest": float(max(found)),
                 "interval_holds_half": float(np.mean(covered)),
             }
+        )
+    return rows
+
+
+def simultaneous(comparison: Comparison, outliers: str, confidence: float = 0.95) -> list[dict]:
+    """Every method's AUROC with intervals that hold for all methods at once (Bonferroni)."""
+    each = 1 - (1 - confidence) / len(comparison.methods)
+    rows = []
+    for method in comparison.methods:
+        found = method.assessments[outliers]
+        interval = intervals_of(found.resampled, each)["auroc"]
+        rows.append(
+            {"method": method.name, "auroc": found.metrics.auroc, "interval": list(interval)}
         )
     return rows
 

@@ -1,5 +1,6 @@
 """`jepa-jax evaluate`: the score beside label-free baselines, without leakage."""
 
+import importlib.util
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -81,6 +82,8 @@ def evaluate(
         from jepa_jax.scoring.folders import check_ours
 
         check_ours(out, lambda name: name in _OURS)
+        if importlib.util.find_spec("sklearn") is None:
+            raise ValueError("evaluate needs scikit-learn: pip install 'jepa-jax[evaluation]'")
         ks = _numbers(neighbours)
         methods = list(dict.fromkeys(method or [_Method.exact]))
         loaded = None
