@@ -21,14 +21,11 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+from exact_implementations import IMPLEMENTATIONS, SKETCH, Run, in_a_process, sketched
 
 SHAPES = {
     # The configuration of facebook/dinov2-small at its usual input size, and a smaller one.
@@ -49,18 +46,6 @@ SHAPES = {
 }
 CHUNKS = (2, 4, 8, 16)
 BATCHES = (1,)
-SWEEP_ROWS = 32
-SKETCH = 32
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What one process measured."""
-
-    seconds: float  # Of one score, after what compiles or warms up.
-    warm_up_seconds: float
-    peak_bytes: int  # Of the process, beyond what it held with weights loaded.
-    score: float
 
 
 def make_checkpoint(folder: Path, shape: dict) -> None:
@@ -83,185 +68,6 @@ def make_checkpoint(folder: Path, shape: dict) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(processor))
 
 
-def image_of(folder: Path) -> np.ndarray:
-    """One preprocessed image, (H, W, 3), the same for everyone."""
-    side = json.loads((folder / "config.json").read_text())["image_size"]
-    return np.random.default_rng(0).standard_normal((side, side, 3)).astype(np.float32)
-
-
-def torch_embedding(folder: Path):
-    """(embedding of a batch, image batch) in PyTorch, on the accelerator if there is one."""
-    import torch
-    from transformers import Dinov2Model
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Dinov2Model.from_pretrained(folder).eval().requires_grad_(False).to(device)
-    pixels = torch.from_numpy(image_of(folder).transpose(2, 0, 1)[None].copy()).to(device)
-    return lambda x: model(pixel_values=x).last_hidden_state[:, 0], pixels
-
-
-def listing1(folder: Path) -> Run:
-    """Listing 1 of arXiv 2510.05949, its null directions left out of the sum."""
-    import torch
-
-    embed, pixels = torch_embedding(folder)
-
-    def score() -> float:
-        jacobian = torch.autograd.functional.jacobian(lambda x: embed(x).sum(0), inputs=pixels)
-        sigma = torch.linalg.svdvals(jacobian.flatten(2).permute(1, 0, 2))
-        return float(sigma[0, :-2].double().log().sum())
-
-    # Nothing compiles here: a few forward passes are warm-up enough.
-    return measure(score, lambda: [embed(pixels) for _ in range(5)])
-
-
-def torch_func(folder: Path, chunk: int) -> Run:
-    """`torch.func.jacrev` in chunks, and `svdvals`."""
-    import torch
-
-    embed, pixels = torch_embedding(folder)
-    jacrev = torch.func.jacrev(lambda x: embed(x[None])[0], chunk_size=chunk)
-
-    def score() -> float:
-        sigma = torch.linalg.svdvals(jacrev(pixels[0]).flatten(1))
-        return float(sigma[:-2].double().log().sum())
-
-    return measure(score, lambda: [embed(pixels) for _ in range(5)])
-
-
-def ours(folder: Path, factor: str) -> Run:
-    """Our scorer by its own plan; with factor "svd", `jax.jacrev` + SVD of the K x D matrix."""
-    from jepa_jax import Exact, Scorer, load_encoder
-
-    scorer = Scorer(load_encoder(folder), Exact(factor=factor))
-    images = image_of(folder)[None].repeat(scorer.plan(*image_of(folder).shape[:2]).batch, 0)
-
-    def score() -> float:
-        return float(scorer.score(images).jepa_score[0])
-
-    run = measure(score, score)
-    return dataclasses.replace(run, seconds=run.seconds / len(images))
-
-
-def sketched(folder: Path) -> Run:
-    """A sketch of SKETCH cotangents with all covariates. Its calibration is of random numbers in
-    the shapes of real ones: the time is right, the score means nothing."""
-    import jax
-    import jax.numpy as jnp
-
-    from jepa_jax import Scorer, Sketch, SketchSamples, load_encoder
-    from jepa_jax.estimators.calibrate import Measurement, draw_cotangents
-
-    encoder = load_encoder(folder)
-    image = image_of(folder)
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(
-        encoder.covariates,
-        encoder.state,
-        jax.eval_shape(encoder.coordinates, encoder.state, jnp.asarray(image)),
-    )
-    n, k = 128, encoder.embedding_size
-    measured = Measurement(
-        rng.standard_normal(n),
-        np.linalg.cholesky(np.eye(SKETCH) + np.zeros((n, 1, 1))),
-        {name: rng.standard_normal((n, s.size)) for name, s in shapes.items()},
-    )
-    fitted = SketchSamples(draw_cotangents(k, SKETCH), measured, k - 2).fit(SKETCH)
-    scorer = Scorer(encoder, Sketch(fitted.calibration))
-    images = image[None].repeat(scorer.plan(*image.shape[:2]).batch, 0)
-
-    def score() -> float:
-        return float(scorer.score(images).jepa_score[0])
-
-    run = measure(score, score)
-    return dataclasses.replace(run, seconds=run.seconds / len(images))
-
-
-def torch_rows(folder: Path, chunk: int, batch: int) -> float:
-    """Seconds a VJP of `torch.func.vjp` under `vmap` over `chunk` cotangents."""
-    import torch
-
-    if batch != 1:
-        raise ValueError(f"one image at a time, got {batch}")
-    embed, pixels = torch_embedding(folder)
-    value, pull = torch.func.vjp(lambda x: embed(x[None])[0], pixels[0])
-    cotangents = torch.eye(len(value), device=value.device)[:SWEEP_ROWS]
-
-    def rows() -> None:
-        for part in cotangents.split(chunk):
-            torch.func.vmap(pull)(part)
-        if value.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return _best_of(rows) / SWEEP_ROWS
-
-
-def our_rows(folder: Path, chunk: int, batch: int) -> float:
-    """Seconds a VJP of `Jacobian.rows` for `batch` images at once, the primal pass included."""
-    import jax
-    import jax.numpy as jnp
-
-    from jepa_jax import jacobian, load_encoder
-
-    encoder = load_encoder(folder)
-    images = jnp.stack([image_of(folder)] * batch)
-    cotangents = jnp.eye(encoder.embedding_size)[:SWEEP_ROWS]
-
-    def of_one(state, image):
-        operator = jacobian(
-            lambda u: encoder.embed_coordinates(state, u),
-            encoder.coordinates(state, image),
-            chunk=chunk,
-        )
-        return operator.rows(cotangents)
-
-    with jax.default_matmul_precision("highest"):
-        rows = jax.jit(
-            jax.vmap(of_one, (None, 0))
-            if batch > 1
-            else lambda state, images: of_one(state, images[0])
-        )
-        return _best_of(lambda: rows(encoder.state, images).block_until_ready()) / (
-            SWEEP_ROWS * batch
-        )
-
-
-def _best_of(work: Callable[[], object], count: int = 3) -> float:
-    """The least of `count` times, after a first one that does not count."""
-    work()
-    seconds = []
-    for _ in range(count):
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
-
-
-def measure(score: Callable[[], float], warm_up: Callable[[], object]) -> Run:
-    """Times one `score` after `warm_up`."""
-    before = _peak()
-    began = time.perf_counter()
-    warm_up()
-    middle = time.perf_counter()
-    value = score()
-    end = time.perf_counter()
-    return Run(end - middle, middle - began, _peak() - before, value)
-
-
-def _peak() -> int:
-    """The process's largest resident memory so far, or the accelerator's."""
-    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
-        return sys.modules["torch"].cuda.max_memory_allocated()
-    import jax
-
-    stats = jax.devices()[0].memory_stats() if jax.default_backend() != "cpu" else None
-    if stats:
-        return stats["peak_bytes_in_use"]
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def matmul_ceiling() -> float:
     """The best rate of a float32 matrix product here, FLOP/s: XLA's and PyTorch's, any size."""
     import jax
@@ -282,35 +88,6 @@ def matmul_ceiling() -> float:
             end = time.perf_counter()
             best = max(best, 2 * n**3 / (middle - began), 2 * n**3 / (end - middle))
     return best
-
-
-IMPLEMENTATIONS: dict[str, Callable[..., Run]] = {
-    "Listing 1 (PyTorch)": listing1,
-    "torch.func.jacrev + svdvals": torch_func,
-    "jax.jacrev + SVD": lambda folder: ours(folder, "svd"),
-    "jepa_jax": lambda folder: ours(folder, "auto"),
-    "jepa_jax, sketch of 32 VJPs": sketched,
-}
-SWEEPS = {"torch.func.vjp": torch_rows, "jepa_jax": our_rows}
-
-
-def in_a_process(folder: Path, task: str, **settings):
-    """One of IMPLEMENTATIONS or SWEEPS in a process of its own; what it returned, as JSON."""
-    argument = json.dumps([str(folder), task, settings])
-    command = [sys.executable, str(Path(__file__).resolve()), "--task", argument]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"{task} {settings} failed:\n{result.stderr[-2000:]}")
-    return json.loads(result.stdout.splitlines()[-1])
-
-
-def run_task(argument: str) -> None:
-    """The other side of `in_a_process`."""
-    folder, task, settings = json.loads(argument)
-    if task.startswith("sweep "):
-        print(json.dumps(SWEEPS[task.removeprefix("sweep ")](Path(folder), **settings)))
-    else:
-        print(json.dumps(dataclasses.asdict(IMPLEMENTATIONS[task](Path(folder), **settings))))
 
 
 def sweep(folder: Path) -> dict[str, dict[str, float]]:
@@ -423,11 +200,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="the smaller shape alone")
-    parser.add_argument("--task", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.task:
-        run_task(args.task)
-        return
     result = {"machine": machine(), "shapes": {}}
     for name in reversed(SHAPES) if not args.quick else [list(SHAPES)[-1]]:
         print(name, flush=True)
@@ -438,10 +211,10 @@ def main() -> None:
             args.out.write_text(json.dumps(result, indent=2) + "\n")
     for name, found in result["shapes"].items():
         print(f"\n{name}: K = {found['K']}, D = {found['D']}")
-        print(f"{'':30} {'s/image':>9} {'faster':>8} {'ceiling':>8} {'memory':>8}")
+        print(f"{'':42} {'s/image':>9} {'faster':>8} {'ceiling':>8} {'memory':>8}")
         for label, row in found["implementations"].items():
             print(
-                f"{label:30} {row['seconds_an_image']:9.3f} "
+                f"{label:42} {row['seconds_an_image']:9.3f} "
                 f"{row['times_faster_than_listing_1']:7.2f}x "
                 f"{row['fraction_of_matmul_ceiling']:8.1%} {row['peak_memory_over_rows']:7.2f}x"
             )

@@ -19,7 +19,7 @@ from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimator, Exact, Hutchinson, Lanczos, Sketch, SketchSamples
 from jepa_jax.estimators import calibrate as fitting
 from jepa_jax.estimators.calibrate import FEWEST, Measurement
-from jepa_jax.scoring.folders import check_ours, replace
+from jepa_jax.scoring.folders import check_ours, differing_settings, replace
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import Precision, matmul_precision
 from jepa_jax.scoring.rows import prepare
@@ -73,11 +73,11 @@ class Calibration:
 
     def check(self, encoder: Encoder, precision: Precision = "highest") -> None:
         """Raises `ValueError` where it was made for something else, showing both values."""
-        now = locked_settings(encoder, precision)
+        wanted = locked_settings(encoder, precision)
+        differing = differing_settings({key: self.locked.get(key) for key in wanted}, wanted)
         changed = [
-            f"{key}: {self.locked.get(key)!r} in the calibration, {now[key]!r} now"
-            for key in now
-            if self.locked.get(key) != now[key]
+            f"{key}: {was!r} in the calibration, {now!r} now"
+            for key, (was, now) in differing.items()
         ]
         if changed:
             raise ValueError(

@@ -1,8 +1,9 @@
-"""Output folders: whose they are, and files that are replaced whole or not at all."""
+"""Output folders: whose they are, files replaced whole or not at all, settings that differ."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def check_ours(folder: Path, ours: Callable[[str], bool]) -> None:
@@ -31,3 +32,27 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def differing_settings(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by their dotted names, with both values (None where one has none).
+
+    >>> differing_settings({"encoder": {"size": 112}, "seed": 0}, {"encoder": {"size": 224}})
+    {'encoder.size': (112, 224), 'seed': (0, None)}
+    """
+    flat, others = _flat(one), _flat(other)
+    return {
+        key: (flat.get(key), others.get(key))
+        for key in sorted(flat.keys() | others.keys())
+        if flat.get(key) != others.get(key)
+    }
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jepa_jax.scoring.folders import check_ours, replace
+from jepa_jax.scoring.folders import check_ours, differing_settings, replace
 
 # Parquet readers skip names that begin with an underscore: the folder reads as one table.
 MANIFEST = "_manifest.json"
@@ -149,12 +149,16 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
         content = json.dumps({"settings": settings, "facts": facts}, indent=2)
         replace(path, lambda temporary: temporary.write_text(content + "\n"))
         return
-    before = read_manifest(out)["settings"]
+    before = read_manifest(out)
     changed = [
         f"{key}: {was!r} before, {now!r} now"
-        for key, (was, now) in differing_settings(before, settings).items()
+        for key, (was, now) in differing_settings(before["settings"], settings).items()
     ]
     if changed:
+        if before["facts"].get("encoder") != facts.get("encoder"):
+            # Of fingerprints alone a reader learns nothing.
+            name, other = before["facts"].get("encoder"), facts.get("encoder")
+            changed.insert(0, f"encoder: {name} before, {other} now")
         raise ValueError(
             f"{out} was made with other settings; give another output folder, or the same settings"
             "\n  " + "\n  ".join(changed)
@@ -172,27 +176,3 @@ def read_manifest(out: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
     return content
-
-
-def differing_settings(one: dict[str, Any], other: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ, by their dotted names, with both values (None where one has none).
-
-    >>> differing_settings({"encoder": {"size": 112}, "seed": 0}, {"encoder": {"size": 224}})
-    {'encoder.size': (112, 224), 'seed': (0, None)}
-    """
-    flat, others = _flat(one), _flat(other)
-    return {
-        key: (flat.get(key), others.get(key))
-        for key in sorted(flat.keys() | others.keys())
-        if flat.get(key) != others.get(key)
-    }
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
