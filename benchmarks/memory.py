@@ -6,9 +6,9 @@ Compiles the score of one image by the default plan, without weights, and prints
 temporary buffers, over the K x D float32 rows for the exact score, and in megabytes for the others
 where those rows do not fit in 4 GiB.
 
-Measured (results/memory-cpu.json): 1.3 to 1.5 times the rows up to ViT-B, 1.6 for ViT-L, 1.8 for
-ViT-H, whose many blocks leave more of the forward pass for the VJPs. Where the rows would be 4.8
-GB, the random estimators and the sketch need 4.6: what the VJPs keep of the forward pass.
+Measured (results/memory-cpu.json): 1.3 to 1.5 times the rows for every encoder, up to ViT-H, whose
+blocks are recomputed. Where the rows would be 4.8 GB, the random estimators and the sketch need 2.8:
+what the VJPs keep of the forward pass.
 """
 
 import argparse
