@@ -16,8 +16,9 @@ Gaussian mixture are the steadiest on photographs and faces (.92 to .96), and bl
 digits, noise, blank, half-erased and JPEG-spoiled images.
 `spectra`, real Jacobians of DINOv2: the published AUROCs are reproduced to .001, with intervals as
 wide as +-.02 (ViT-S, 500 images) to +-.06 (ViT-L, 200).
-`leakage`: on fresh images of the inliers' own distribution, where nothing can be found, AUROC is up
-to 1.000 for Mahalanobis fitted and tested on the same images, as published; on others it is .50.
+`leakage`: against fresh images of the inliers' own distribution, where nothing can be found,
+Mahalanobis fitted and tested on the same images has AUROC 1.000 at the published size (500 images,
+K = 384: of a normal distribution), as published; tested on others, .49.
 """
 
 import argparse

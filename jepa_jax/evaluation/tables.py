@@ -11,13 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jepa_jax.evaluation.features import Features
-from jepa_jax.scoring.shards import MANIFEST, read_manifest, shard_paths
+from jepa_jax.scoring.shards import (
+    MANIFEST,
+    differing_settings,
+    read_manifest,
+    shard_paths,
+)
 
 # Columns of a row that a detector may read.
 _COLUMNS = ("jepa_score", "log_frobenius", "bits_per_pixel")
 # What may differ between sets: where images are, how rows are stored, and the seed, which draws
 # views and probes and shifts no score.
-_FREE = ("source", "shard_size", "store", "seed")
+_FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,25 +81,22 @@ def read_scores(folder: str | Path) -> ScoreTable:
 
 
 def check_same_settings(tables: Mapping[str, ScoreTable]) -> None:
-    """Raises `ValueError` where scores of several sets were not made alike, with all values.
+    """Raises `ValueError` where scores of several sets were not made alike, with both values.
 
-    Encoder, embedding, image size, estimator, calibration, precision, views and version must
-    be the same.
+    Encoder, embedding, image size, estimator, calibration, precision, views and version must be
+    those of the first set.
     """
-    flat = {name: _flat(table.settings) for name, table in tables.items()}
-    keys = sorted({key for settings in flat.values() for key in settings})
-    differing = []
-    for key in keys:
-        if key.split(".")[0] in _FREE:
-            continue
-        values = {name: settings.get(key) for name, settings in flat.items()}
-        if len({repr(v) for v in values.values()}) > 1:
-            each = ", ".join(f"{value!r} in {name}" for name, value in values.items())
-            differing.append(f"{key}: {each}")
-    if differing:
+    (first, reference), *others = tables.items()
+    changed = [
+        f"{key}: {one!r} in {first}, {other!r} in {name}"
+        for name, table in others
+        for key, (one, other) in differing_settings(reference.settings, table.settings).items()
+        if key not in _FREE
+    ]
+    if changed:
         raise ValueError(
             "the sets were scored with different settings, so that their scores cannot be compared"
-            "\n  " + "\n  ".join(differing)
+            "\n  " + "\n  ".join(changed)
         )
 
 
@@ -120,13 +122,3 @@ def joined(tables: Sequence[ScoreTable], names: Sequence[str]) -> Features:
         f"jepa_score:{n}": p.columns["jepa_score"] for n, p in zip(names, parts, strict=True)
     }
     return Features(parts[0].ids, parts[0].embedding, columns)
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
