@@ -50,7 +50,7 @@ def rows_to_show(
     # Of thousands of classes the smallest would take it all.
     for rows in sorted(members, key=len, reverse=True)[: max(1, most // 12)]:
         parts += [rows[:LOWEST_OF_A_CLASS], rows[::-1][:HIGHEST_OF_A_CLASS]]
-    parts += [np.flatnonzero(flagged)[:_FLAGGED], sample(scores), _in_turn(members)]
+    parts += [order[flagged[order]][:_FLAGGED], sample(scores), _in_turn(members)]
     every = np.concatenate(parts).astype(int)
     _, first = np.unique(every, return_index=True)
     return every[np.sort(first)][:most]

@@ -118,7 +118,7 @@ def findings(
                 "too: some odd images score high.",
                 filter={"high": bound, "sort": "score"},
                 command=("--bottom", "1%"),
-                rows=_few(order),
+                rows=_few(order[: few + equal]),
             )
         )
     found += _repeats(scores, repeated, groups, threshold)

@@ -18,7 +18,7 @@ function drawHistogram() {
   const data = facts.histogram;
   if (!place || !data) return;
   const narrow = place.clientWidth < 560;
-  const [width, height, left, right, top, bottom] = [narrow ? 460 : 1000, narrow ? 260 : 280, 46, 10, 14, 30];
+  const [width, height, left, right, top, bottom] = [narrow ? 460 : 1000, narrow ? 260 : 230, 46, 10, 14, 30];
   const { edges, counts, std_errors: errors } = data;
   const low = edges[0], high = edges[edges.length - 1], most = Math.max(...counts);
   const x = (value) => left + ((value - low) / (high - low)) * (width - left - right);
