@@ -19,7 +19,10 @@ def report(
     no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
     labels: Annotated[
         str,
-        typer.Option(help="Classes: auto, folder, top, none, or a CSV or Parquet of id and label."),
+        typer.Option(
+            help="Classes: auto, folder, top, none, column:NAME of the source, or a CSV or Parquet "
+            "file of id and label."
+        ),
     ] = "auto",
     thumbnails: Annotated[int, typer.Option(min=0, help="The most pictures.")] = 2000,
     near_identical: Annotated[

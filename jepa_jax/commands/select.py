@@ -57,7 +57,10 @@ def select(
     match: Annotated[str, typer.Option(help="Only images with this text in their id.")] = "",
     labels: Annotated[
         str,
-        typer.Option(help="Classes: auto, folder, top, none, or a CSV or Parquet of id and label."),
+        typer.Option(
+            help="Classes: auto, folder, top, none, column:NAME of the source, or a CSV or Parquet "
+            "file of id and label."
+        ),
     ] = "auto",
     invert: Annotated[
         bool, typer.Option("--invert", help="Take what would be left: what to keep.")

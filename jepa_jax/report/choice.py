@@ -56,7 +56,7 @@ def choose(
     embeddings twice. Raises `ValueError` where there is no such folder, label, or column.
     """
     table = scores if isinstance(scores, ScoreTable) else read_scores(scores)
-    labels = read_labels(table.ids, label_from)
+    labels = read_labels(table.ids, label_from, table.settings["source"])
     considered = _considered(table, labels, choice)
     scored = np.isfinite(table.scores)
     chosen = np.zeros(len(table), bool)

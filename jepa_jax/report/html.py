@@ -79,7 +79,9 @@ def write_report(
     path = Path(path)
     _check_path(path)
     table = read_scores(folder)
-    labels = read_labels(table.ids, settings.label_from)
+    labels = read_labels(
+        table.ids, settings.label_from, settings.images or table.settings["source"]
+    )
     groups, threshold = _groups(table, settings.similarity)
     flagged = table.flags()
     source, lacks = _source(table, settings)

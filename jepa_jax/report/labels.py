@@ -2,11 +2,14 @@
 
 import posixpath
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from jepa_jax.data import Chain, DatasetFolder, Parquet, open_source
 from jepa_jax.data.tar import TAR_EXTENSIONS
 
 # An id of these sources begins with the file's name, which is no class.
@@ -15,17 +18,19 @@ _FILES = (*TAR_EXTENSIONS, ".parquet", ".npz")
 _MOST_FOLDERS, _FEWEST_IMAGES = 50, 3
 
 
-def read_labels(ids: Sequence[str], origin: str = "auto") -> np.ndarray:
+def read_labels(ids: Sequence[str], origin: str = "auto", source: str = "") -> np.ndarray:
     """The label of every row, an array of strings; "" where an image has none.
 
     `origin`: "folder" is the folder in an image's id, without the name of an archive or table that
     the id begins with; "top" the first folder of it; "none" no labels; "auto" is "folder", unless
     folders are so many that they hold fewer than 3 images on average ("top" then, and with the same
-    exception). Anything else is a CSV or Parquet file with the columns `id` and `label`; its ids
-    are those of the scores. Ids that it lacks have no label.
+    exception). "column:NAME" is a column of the `source` that was scored: Parquet files, or a data
+    set saved by `datasets`, whose class names are used. Anything else is a CSV or Parquet file with
+    the columns `id` and `label`; its ids are those of the scores. Ids that it lacks have no label.
 
     Raises `ValueError` where such a file lacks the columns, names an id twice with different labels
-    or none of the ids, and `FileNotFoundError` where it is missing.
+    or none of the ids, or the source has no such column or other images than the scores, and
+    `FileNotFoundError` where either is missing.
 
     >>> read_labels(["cats/a.jpg", "x.tar/dogs/b.jpg", "c.jpg"]).tolist()
     ['cats', 'dogs', '']
@@ -41,6 +46,8 @@ def read_labels(ids: Sequence[str], origin: str = "auto") -> np.ndarray:
             if len(set(candidate)) <= max(_MOST_FOLDERS, len(ids) / _FEWEST_IMAGES):
                 return np.array(candidate, object)
         return np.full(len(ids), "", object)
+    if origin.startswith("column:"):
+        return _from_source(ids, source, origin.removeprefix("column:"))
     return _from_table(ids, Path(origin))
 
 
@@ -50,11 +57,57 @@ def _within(id: str) -> str:
     return rest if first.lower().endswith(_FILES) else id.lstrip("/")
 
 
+def _from_source(ids: Sequence[str], name: str, column: str) -> np.ndarray:
+    """Labels from a column of the source, whose records come in the order of its rows."""
+    source = open_source(name)
+    parts = source.sources if isinstance(source, Chain) else (source,)
+    labels = [label for part in parts for label in _column(part, column)]
+    found = [record.id for record in islice(source, len(ids))]
+    if found != list(ids) or len(labels) < len(ids):
+        raise ValueError(f"{name} has other images now than the scores: its labels are not theirs")
+    return np.array(labels[: len(ids)], object)
+
+
+def _column(source: Any, name: str) -> list[str]:
+    """A column as texts; numbers of classes as their names."""
+    if isinstance(source, Parquet):
+        import pyarrow.parquet as pq
+        from datasets import Features
+
+        schema = pq.read_schema(source.path)
+        features = Features.from_arrow_schema(schema)
+        read = lambda: pq.read_table(source.path, columns=[name])[name].to_pylist()
+        tables = [(features, read)]
+    elif isinstance(source, DatasetFolder):
+        from datasets import DatasetDict, load_from_disk
+
+        saved = load_from_disk(str(source.path))
+        splits = list(saved.values()) if isinstance(saved, DatasetDict) else [saved]
+        tables = [(s.features, lambda s=s: s.with_format(None)[name]) for s in splits]
+    else:
+        raise ValueError(
+            f"'column:{name}' needs Parquet files or a data set saved by `datasets`; "
+            f"the scores are of {source}"
+        )
+    labels: list[str] = []
+    for features, read in tables:
+        if name not in features:
+            columns = ", ".join(map(repr, features))
+            raise ValueError(f"{source} has no column {name!r}; its columns are {columns}")
+        values = list(read())
+        names = getattr(features[name], "names", None)
+        labels += [
+            "" if v is None else str(names[v]) if names and isinstance(v, int) else str(v)
+            for v in values
+        ]
+    return labels
+
+
 def _from_table(ids: Sequence[str], path: Path) -> np.ndarray:
     """Labels by id from a CSV or Parquet file."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"labels are 'auto', 'folder', 'top', 'none' or a CSV or Parquet file; "
+            f"labels are 'auto', 'folder', 'top', 'none', 'column:NAME' or a CSV or Parquet file; "
             f"there is no file {str(path)!r}"
         )
     try:

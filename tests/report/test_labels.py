@@ -3,7 +3,10 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+from PIL import Image
 
+from jepa_jax.data import open_source
 from jepa_jax.report import read_labels
 
 IDS = ["train/cat/1.jpg", "train/dog/2.jpg", "shards/0.tar/bird/3.jpg", "4.jpg", "/abs/cat/5.jpg"]
@@ -59,3 +62,41 @@ def test_tables_that_are_none(tmp_path, content, message):
 def test_a_missing_table():
     with pytest.raises(FileNotFoundError, match=r"no file 'nowhere\.csv'"):
         read_labels(IDS, "nowhere.csv")
+
+
+@pytest.fixture
+def animals():
+    features = Features(image=Value("binary"), label=ClassLabel(names=["cat", "dog"]))
+    data = {"image": [b"", b"", b"x"], "label": [1, 0, None]}
+    return Dataset.from_dict(data, features=features)
+
+
+def test_class_names_of_a_column_of_the_source(tmp_path, animals):
+    for i in range(2):
+        animals.to_parquet(tmp_path / "tables" / f"{i}.parquet")
+    source = str(tmp_path / "tables")
+    ids = [record.id for record in open_source(source)]
+    expected = ["dog", "cat", "", "dog", "cat", ""]
+    assert read_labels(ids, "column:label", source).tolist() == expected
+    # Only the first images were scored.
+    assert read_labels(ids[:4], "column:label", source).tolist() == expected[:4]
+    animals.save_to_disk(tmp_path / "saved")
+    saved = str(tmp_path / "saved")
+    ids = [record.id for record in open_source(saved)]
+    assert read_labels(ids, "column:label", saved).tolist() == expected[:3]
+
+
+def test_plain_columns_of_text_and_numbers(tmp_path):
+    path = tmp_path / "t.parquet"
+    table = {"id": ["a", "b"], "image": [b"", b""], "kind": ["x", None], "year": [1999, 2001]}
+    pq.write_table(pa.table(table), path)
+    ids = ["t.parquet/a", "t.parquet/b"]
+    assert read_labels(ids, "column:kind", str(path)).tolist() == ["x", ""]
+    assert read_labels(ids, "column:year", str(path)).tolist() == ["1999", "2001"]
+    with pytest.raises(ValueError, match="no column 'class'; its columns are 'id', 'im"):
+        read_labels(ids, "column:class", str(path))
+    with pytest.raises(ValueError, match="other images now than the scores"):
+        read_labels(["t.parquet/b", "t.parquet/a"], "column:kind", str(path))
+    Image.new("RGB", (2, 2)).save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="needs Parquet files or a data set"):
+        read_labels(["x.png"], "column:kind", str(tmp_path))
