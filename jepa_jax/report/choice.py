@@ -53,7 +53,7 @@ def choose(
     """The rows of a scores folder that a `Choice` takes.
 
     `label_from`: see `read_labels`. Memory: the table, and for near-identical images the
-    embeddings twice. Raises `ValueError` where there is no such folder, label, or column.
+    embeddings. Raises `ValueError` where there is no such folder, label, or column.
     """
     table = scores if isinstance(scores, ScoreTable) else read_scores(scores)
     labels = read_labels(table.ids, label_from, table.settings["source"])
@@ -102,7 +102,8 @@ def _repeats(table: ScoreTable, considered: np.ndarray, threshold: float) -> np.
             "`jepa-jax score --store embedding,image`"
         )
     embeddings[~considered] = np.nan
-    groups = near_identical(embeddings, threshold or default_threshold(embeddings))
+    threshold = threshold or default_threshold(embeddings)
+    groups = near_identical(embeddings, threshold, overwrite=True)
     pixels = np.nan_to_num(table.numbers("width") * table.numbers("height"))
     best_first = np.lexsort((np.arange(len(table)), -pixels, groups))
     repeats = np.zeros(len(table), bool)

@@ -73,7 +73,7 @@ def write_report(
 
     The images are looked up by id in their source; where that is gone, the report says so and has
     no pictures. `on_start(total, 0)` and `on_row(row)` report the making of thumbnails. Memory: 1
-    kB a row, and the embeddings twice if there are any. Raises `ValueError` or `OSError` where
+    kB a row, and the embeddings if there are any. Raises `ValueError` or `OSError` where
     `folder` is no folder of scores, and `FileExistsError` where `path` is not a report.
     """
     path = Path(path)
@@ -204,7 +204,7 @@ def _groups(table: ScoreTable, similarity: float) -> tuple[np.ndarray, float]:
     if embeddings is None:
         return np.full(len(table), -1), 0.0
     threshold = similarity or default_threshold(embeddings)
-    return near_identical(embeddings, threshold), threshold
+    return near_identical(embeddings, threshold, overwrite=True), threshold
 
 
 def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ _MOST_PAIRS = 4_000_000
 
 
 def near_identical(
-    embeddings: Float[np.ndarray, "n k"], threshold: float = 0.98
+    embeddings: Float[np.ndarray, "n k"], threshold: float = 0.98, *, overwrite: bool = False
 ) -> Int[np.ndarray, " n"]:
     """The group of each row, or -1: rows linked by pairs of cosine similarity >= `threshold`.
 
@@ -26,8 +26,9 @@ def near_identical(
 
     Exact: every pair above the threshold is found. A projection on the principal axes shortens
     distances, so pairs that are farther apart there than the threshold allows are passed over; at
-    most n^2 K / 2 multiplications, a small part of that as a rule. Memory: the embeddings twice,
-    and 100 MB. Raises `ValueError` where `threshold` is not in (0, 1].
+    most n^2 K / 2 multiplications, a small part of that as a rule. Memory: the embeddings once
+    more, and 100 MB; `overwrite` uses those that are given instead. Raises `ValueError` where
+    `threshold` is not in (0, 1].
 
     >>> near_identical(np.array([[1.0, 0.0], [0.0, 1.0], [2.0, 0.01], [1.0, 1.0]])).tolist()
     [0, -1, 0, -1]
@@ -36,12 +37,14 @@ def near_identical(
         raise ValueError(f"`threshold` must be above 0 and at most 1, got {threshold}")
     embeddings = np.asarray(embeddings, np.float32)
     groups = np.full(len(embeddings), -1)
-    norms = np.linalg.norm(embeddings, axis=1)
-    rows = np.flatnonzero(np.isfinite(norms) & (norms > 0))
+    rows, norms = _usable(embeddings)
     if len(rows) < 2:
         return groups
-    unit = embeddings[rows]
-    unit /= norms[rows, None]
+    unit = embeddings[: len(rows)] if overwrite else np.empty_like(embeddings[: len(rows)])
+    for start in range(0, len(rows), _BLOCK):
+        # Never ahead of what is still to be read: rows[i] >= i.
+        part = slice(start, start + _BLOCK)
+        unit[part] = embeddings[rows[part]] / norms[rows[part], None]
     unit, same = _without_repeats(unit)
     groups[rows] = _numbered(_linked(unit, threshold)[same])
     return groups
@@ -52,13 +55,20 @@ def default_threshold(embeddings: Float[np.ndarray, "n k"]) -> float:
 
     At most 0.9995, so that copies in another format are found even where they abound.
     """
-    rows = np.flatnonzero(np.isfinite(embeddings).all(1) & (np.abs(embeddings).sum(1) > 0))
+    rows, _ = _usable(embeddings)
     if len(rows) < 2:
         return 0.98
     a, b = np.random.default_rng(0).choice(rows, (2, 20_000))
     a, b = embeddings[a[a != b]], embeddings[b[a != b]]
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     return round(min(0.9995, max(0.98, float(np.quantile(cosines, 0.999)))), 4)
+
+
+def _usable(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are finite and not zero, and all rows' norms."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
+    return np.flatnonzero(np.isfinite(norms) & (norms > 0)), norms
 
 
 def _without_repeats(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ def test_the_groups_of_all_pairs_over_several_blocks(threshold):
     centres = rng.normal(size=(300, 40))
     embeddings = centres[rng.integers(300, size=3000)] + 0.12 * rng.normal(size=(3000, 40))
     groups = near_identical(embeddings.astype(np.float32), threshold)
+    again = near_identical(embeddings.astype(np.float32), threshold, overwrite=True)
+    np.testing.assert_array_equal(again, groups)
     expected = by_all_pairs(embeddings, threshold)
     alone = np.bincount(expected)[expected] == 1
     assert (groups[alone] == -1).all()
@@ -35,6 +37,10 @@ def test_the_largest_group_comes_first_and_copies_of_any_scale_are_alike():
 def test_rows_without_an_embedding_are_in_no_group():
     embeddings = np.array([[np.nan, 1.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [np.inf, 0.0]])
     assert near_identical(embeddings).tolist() == [-1, -1, 0, 0, -1]
+    kept = embeddings.copy()
+    assert near_identical(embeddings, overwrite=False).tolist() == [-1, -1, 0, 0, -1]
+    np.testing.assert_array_equal(embeddings, kept)
+    assert near_identical(np.float32(embeddings), overwrite=True).tolist() == [-1, -1, 0, 0, -1]
     assert near_identical(np.zeros((0, 3))).tolist() == []
     assert near_identical(np.ones((1, 3))).tolist() == [-1]
 
