@@ -34,7 +34,7 @@ import numpy as np
 from frontier_report import versions
 
 from jepa_jax import load_encoder
-from jepa_jax.evaluation.evaluate import evaluate
+from jepa_jax.evaluation import evaluate
 from jepa_jax.evaluation.features import Features
 from jepa_jax.evaluation.figure import draw, write_json
 

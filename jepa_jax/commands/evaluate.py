@@ -78,7 +78,7 @@ def evaluate(
 
         from jepa_jax import load_encoder
         from jepa_jax.evaluation import default_detectors
-        from jepa_jax.evaluation.evaluate import evaluate as run
+        from jepa_jax.evaluation import evaluate as run
         from jepa_jax.scoring.folders import check_ours
 
         check_ours(out, lambda name: name in _OURS)

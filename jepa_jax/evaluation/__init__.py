@@ -18,6 +18,7 @@ from jepa_jax.evaluation.flow import Flow
 from jepa_jax.evaluation.gaussian import GaussianMixture, Mahalanobis, PCAResidual
 from jepa_jax.evaluation.metrics import DetectionMetrics, detection_metrics
 from jepa_jax.evaluation.neighbours import KNN, IsolationForest
+from jepa_jax.evaluation.run import Evaluation, evaluate
 
 __all__ = [
     "KNN",
@@ -28,6 +29,7 @@ __all__ = [
     "DetectionMetrics",
     "Detector",
     "EmbeddingNorm",
+    "Evaluation",
     "Features",
     "Fitted",
     "Flow",
@@ -45,5 +47,6 @@ __all__ = [
     "cross_scores",
     "default_detectors",
     "detection_metrics",
+    "evaluate",
     "fingerprints",
 ]

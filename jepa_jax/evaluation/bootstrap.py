@@ -25,6 +25,11 @@ class Resamples:
 
     Stratified: every resample has as many inliers and as many outliers as there are. One
     `Resamples` serves all methods on the same images, so that their *differences* are paired.
+
+    >>> from jepa_jax.evaluation import Resamples
+    >>> drawn = Resamples.draw(inliers=3, outliers=2, count=100)
+    >>> drawn.inliers.shape, set(drawn.outliers.sum(1).tolist())
+    ((100, 3), {2})
     """
 
     inliers: Int[np.ndarray, "b n"]

@@ -77,6 +77,12 @@ class CorrectedScore:
     distance varies; the rest is left out. Nats.
 
     Source: arXiv 2510.05949, section 3: the term becomes constant as K grows, and on a sphere.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import CorrectedScore, Features
+    >>> images = Features(("a", "b"), np.array([[0.0], [2.0]]), {"jepa_score": np.array([5.0, 5])})
+    >>> CorrectedScore().fit(images).score(images)
+    array([5., 3.])
     """
 
     embeddings: str = "normal"
@@ -114,6 +120,12 @@ class EmbeddingNorm:
     After a final LayerNorm or L2 normalisation it varies little, and says little.
     Source: Park, Jung, Teoh, Understanding the Feature Norm for Out-of-Distribution Detection,
     arXiv 2310.05316.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import EmbeddingNorm, Features
+    >>> images = Features(("a", "b"), np.array([[3.0, 4.0], [0.0, 1.0]]))
+    >>> EmbeddingNorm().fit(images).score(images)
+    array([5., 1.])
     """
 
     two_sided: bool = False

@@ -140,6 +140,14 @@ def check_disjoint(
     Reference sets (calibration images among them) against all that is tested on, and inliers
     against outliers; two sets of outliers are never compared with each other, and may overlap.
     Each argument: name to fingerprints.
+
+    >>> from PIL import Image
+    >>> from jepa_jax.data import Record
+    >>> from jepa_jax.evaluation import check_disjoint, fingerprints
+    >>> red = fingerprints([Record("a", "one", lambda: Image.new("RGB", (4, 4), "red"))])
+    >>> again = fingerprints([Record("b", "two", lambda: Image.new("RGB", (4, 4), "red"))])
+    >>> check_disjoint({"reference": red}, {"inliers": again}, {})[0].identical
+    (('b', 'a'),)
     """
     tested = {**inliers, **outliers}
     pairs = [(t, tested[t], r, reference[r]) for r in reference for t in tested]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jepa_jax.evaluation.comparison import Comparison
-from jepa_jax.evaluation.evaluate import Evaluation
+from jepa_jax.evaluation.run import Evaluation
 
 # Okabe and Ito: told apart by colour-blind readers.
 _SCORE, _BASELINE, _CONTROL = "#D55E00", "#0072B2", "#777777"

@@ -66,6 +66,15 @@ class PCAResidual:
 
     Raises `ValueError` on `explained` outside (0, 1), or fewer than two reference images.
     Source: the residual of Wang et al., ViM, arXiv 2203.10807, without its logit.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import Features, PCAResidual
+    >>> rng = np.random.default_rng(0)
+    >>> reference = Features(tuple(map(str, range(200))), rng.normal(size=(200, 3)) * [1, 1, 0.01])
+    >>> images = Features(("near", "far"), np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    >>> near, far = PCAResidual().fit(reference).score(images)
+    >>> bool(far < near)
+    True
     """
 
     explained: float = 0.95
@@ -106,6 +115,15 @@ class GaussianMixture:
 
     Raises `ValueError` with fewer than 20 reference images.
     Source: scikit-learn's `GaussianMixture`, full covariances.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import Features, GaussianMixture
+    >>> rng = np.random.default_rng(0)
+    >>> reference = Features(tuple(map(str, range(200))), rng.normal(size=(200, 3)))
+    >>> images = Features(("near", "far"), np.array([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]))
+    >>> near, far = GaussianMixture().fit(reference).score(images)
+    >>> bool(far < near)
+    True
     """
 
     components: tuple[int, ...] = (1, 2, 4, 8, 16)

@@ -50,6 +50,15 @@ class IsolationForest:
     """Minus the anomaly score of an isolation forest on the embeddings, in [-1, 0].
 
     Source: Liu, Ting, Zhou, Isolation Forest, ICDM 2008; scikit-learn's, of `trees` trees.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import Features, IsolationForest
+    >>> rng = np.random.default_rng(0)
+    >>> reference = Features(tuple(map(str, range(200))), rng.normal(size=(200, 3)))
+    >>> images = Features(("near", "far"), np.array([[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]))
+    >>> near, far = IsolationForest(trees=20).fit(reference).score(images)
+    >>> bool(far < near)
+    True
     """
 
     trees: int = 200
