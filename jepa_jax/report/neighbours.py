@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 # Rows of one block of similarities: 4 MB, what a core's cache is for.
 _BLOCK = 1024
@@ -46,7 +47,9 @@ def near_identical(
         part = slice(start, start + _BLOCK)
         unit[part] = embeddings[rows[part]] / norms[rows[part], None]
     unit, same = _without_repeats(unit)
-    groups[rows] = _numbered(_linked(unit, threshold)[same])
+    # Small products in many threads wait for each other: 20 times the CPU time on a busy machine.
+    with threadpool_limits(1, "blas"):
+        groups[rows] = _numbered(_linked(unit, threshold)[same])
     return groups
 
 
