@@ -17,7 +17,7 @@ LEGEND = (
     "95 % bootstrap interval over the tested images. AUPR-in and -out: inliers and outliers as the "
     "positive class. FPR95-in: outliers accepted where 95 % of the inliers are. FPR95-out: inliers "
     "rejected where 95 % of the outliers are. ms/image: what the method reads, and the method "
-    "itself, warm, on one CPU core shared with other work."
+    "itself, warm."
 )
 
 
@@ -62,7 +62,7 @@ def embedded(result: dict, comparison: Comparison) -> str:
         "![AUROC with intervals](detection-embedded.png)",
         "## AUROC",
         _grid(record, sets),
-        LEGEND,
+        LEGEND.removesuffix(".") + ", on one CPU core shared with other work.",
         "## The same distribution twice",
         "Held-out digits cut into random halves 100 times, one half as outliers: every method must "
         "be at .5, and its interval hold .5 in about 95 % of the halvings. Then the set of fresh "

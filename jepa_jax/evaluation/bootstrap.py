@@ -147,8 +147,7 @@ def assess(
     >>> low < found.metrics.auroc < high
     True
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"`confidence` must be in (0, 1), got {confidence}")
+    check_confidence(confidence)
     if isinstance(resamples, int):
         resamples = Resamples.draw(len(inliers), len(outliers), resamples, seed)
     sizes = (resamples.inliers.shape[1], resamples.outliers.shape[1])
@@ -160,6 +159,12 @@ def assess(
     metrics = detection_metrics(inliers, outliers)
     resampled = resampled_metrics(inliers, outliers, resamples)
     return Assessment(metrics, intervals_of(resampled, confidence), resampled)
+
+
+def check_confidence(confidence: float) -> None:
+    """Raises `ValueError` outside of (0, 1)."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"`confidence` must be in (0, 1), got {confidence}")
 
 
 def intervals_of(resampled: Float[np.ndarray, "b 5"], confidence: float) -> dict[str, Interval]:

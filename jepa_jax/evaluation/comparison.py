@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jepa_jax.evaluation.bootstrap import Assessment, Interval, Resamples, assess, intervals_of
+from jepa_jax.evaluation.bootstrap import (
+    Assessment,
+    Interval,
+    Resamples,
+    assess,
+    check_confidence,
+    intervals_of,
+)
 from jepa_jax.evaluation.columns import Column, CorrectedScore, EmbeddingNorm
 from jepa_jax.evaluation.detector import Detector
 from jepa_jax.evaluation.features import Features
@@ -164,6 +171,7 @@ def compare(
     >>> found.methods[0].assessments["far"].metrics.auroc > 0.99
     True
     """
+    check_confidence(confidence)
     sets = {"inliers": inliers, **outliers}
     taken = {"reference", "inliers"} & set(outliers)
     if taken or not outliers:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jepa_jax.encoders import Encoder
 from jepa_jax.estimators import Estimator, Exact
+from jepa_jax.evaluation.bootstrap import check_confidence
 from jepa_jax.evaluation.comparison import Comparison, compare, default_detectors
 from jepa_jax.evaluation.detector import Detector
 from jepa_jax.evaluation.disjoint import Shared
@@ -131,6 +132,7 @@ def evaluate(
     """
     out = Path(out)
     _check_names(outliers)
+    check_confidence(confidence)  # Before anything is scored.
     sets = {REFERENCE: reference, INLIERS: inliers, **outliers}
     estimators = {n: _with_spectrum(e) for n, e in (estimators or {"exact": Exact()}).items()}
     given = {n: read_scores(source) for n, source in sets.items() if is_scores_folder(source)}

@@ -163,6 +163,7 @@ def test_a_sketch_is_calibrated_on_reference_images_and_compared_with_exact(eval
         (("--seed", "1"), "an encoder is needed to score it"),
         (("--encoder", "embedded", "--neighbours", "few"), "must be numbers such as '1,5,50'"),
         (("--method", "sketch"), "calibrates on reference images"),
+        (("--encoder", "embedded", "--confidence", "95"), "`confidence` must be in (0, 1), got 95"),
     ],
 )
 def test_mistakes_are_one_message(folder, tmp_path, options, message):
