@@ -1,0 +1,51 @@
+"""A mixture of eight Gaussians in 32 dimensions: how far the score carries.
+
+    python benchmarks/density/mixture32.py
+
+trains K = 32 Gaussian encoders (3 seeds), and writes mixture32.json and mixture32.md. Beside the
+correlations: the same for the two parts of the sum, and for a Gaussian of the data's mean and
+covariance, which a score worth its cost must beat. RESULT
+"""
+
+import numpy as np
+from common import agreement, assess, markdown, points, scored, trained, write
+from scipy.stats import multivariate_normal
+
+from jepa_jax.scoring import log_density
+
+SEEDS = (0, 1, 2)
+
+
+def main() -> None:
+    rows, record = [], {}
+    for seed in SEEDS:
+        training, model = trained("mixture-32", {"seed": seed})
+        found = assess(training, model)
+        x = points(training)
+        log_p = np.asarray(training.density.log_prob(x), np.float64)
+        volume, z = scored(model, x)
+        fit = np.asarray(points(training, 20_000, key=1), np.float64)
+        normal = multivariate_normal(fit.mean(0), np.cov(fit.T)).logpdf(np.asarray(x, np.float64))
+        found["log N(f(x)) alone"] = agreement(
+            np.asarray(log_density(np.zeros_like(volume), z), np.float64), log_p
+        )
+        found["a Gaussian fitted to the data"] = agreement(normal, log_p)
+        record[seed] = found
+    for name in ("corrected", "score", "log N(f(x)) alone", "a Gaussian fitted to the data"):
+        found = [record[seed][name] for seed in SEEDS]
+        rows.append(
+            [name, *[f"{f['spearman']:.3f}" for f in found]]
+            + [f"{np.mean([f[m] for f in found]):.3f}" for m in ("pearson", "error_sd")]
+        )
+    columns = [f"Spearman, seed {s}" for s in SEEDS]
+    table = markdown(["log-density by", *columns, "Pearson", "sd of the error, nats"], rows)
+    sums = {
+        name: ", ".join(f"{record[seed][name]:.3g}" for seed in SEEDS)
+        for name in ("sigreg", "dirichlet", "folded", "neighbours_kept")
+    }
+    table += ["", *(f"- {name}: {values}" for name, values in sums.items())]
+    write("mixture32", {"points": 5000, "seeds": record}, table)
+
+
+if __name__ == "__main__":
+    main()
