@@ -228,6 +228,8 @@ def _transfer(selected, folder: Path, *, link: bool, yes: bool) -> None:
     notes += [f"{plan.renamed} renamed, their names being taken"] if plan.renamed else []
     notes += [f"{len(plan.missing)} gone, such as {plan.missing[0]}"] if plan.missing else []
     messages.print("; ".join(notes), markup=False)
+    if plan.missing and not plan.missing[0].is_absolute():
+        messages.print("paths are relative to the folder that `score` was run in")
     if not yes:
         for source, target in plan.todo[:5]:
             messages.print(f"  {source} -> {target}", markup=False)

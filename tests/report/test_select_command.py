@@ -82,6 +82,7 @@ def test_copies_only_when_told_to(scores, tmp_path, monkeypatch):
     assert dry.exit_code == 0, dry.output
     assert "2 files to copy into odd" in dry.stderr
     assert "1 gone, such as photos/a/2.jpg" in dry.stderr
+    assert "paths are relative to the folder that `score` was run in" in dry.stderr
     assert "a dry run: nothing was done; add --yes to copy" in dry.stderr
     assert not (tmp_path / "odd").exists()
     done = invoke(*command, "--yes")
