@@ -7,9 +7,8 @@ the photographs in scikit-image and scikit-learn, in 200 classes, some of them b
 runs in a process of its own, as a user would run it, on two cores where there are more. With a
 Chromium and its driver on the PATH, the time until the page is filled is measured, too.
 
-Measured (results/report.json), on two cores that other programs shared, so that wall-clock seconds
-are several times the CPU's: a report takes 18 s of CPU time, 25 with embeddings of 384 to compare,
-at most .8 GB and 12 MB of disk; `select` 3 s and .4 GB, or 10 s and .7 GB with --near-identical.
+Measured (results/report.json): a report takes 19 s, 24 with embeddings of 384 to compare, at most
+.8 GB and 12 MB of disk; `select` 3 s and .4 GB, or 10 s and .7 GB with --near-identical.
 """
 
 import argparse
