@@ -4,7 +4,13 @@
 
 follows four trainings on the 2-D mixture: the two of plane.py, and each with the weight of its
 distribution term held at its last value from the start. Writes convergence.json, convergence.md and
-convergence.png. RESULT
+convergence.png.
+
+Result: .95 is passed after 150 to 225 of 500 to 800 steps, long before the losses are at their
+floors. Along a training the distribution's statistic tells (rank correlation -.6 to -.95), but at
+its end it does not: a sphere whose uniformity is as good as the other's has .89, because the map
+lies in folds. That shows in two quantities that need no truth: the invariance (.62 against .47) and
+the share of nearest neighbours kept (.85 against .98).
 """
 
 import time

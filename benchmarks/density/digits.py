@@ -4,7 +4,11 @@
 
 scores 300 held-out digits and real images of other kinds that Python packages ship, and writes
 digits.json and digits.md: the AUROC of the score, of the corrected score, of the JPEG size alone,
-and of what a straight line in the JPEG size, fitted on training digits, leaves of the score. RESULT
+and of what a straight line in the JPEG size, fitted on training digits, leaves of the score.
+
+Result: textures 1.00, photographs .68, faces .54, enlarged 8 x 8 digits .22; the JPEG size explains
+little of it (Spearman +.13 on digits). The encoder's training ends far from its optimum: this says
+nothing on what a trained one would do.
 """
 
 import sys

@@ -4,7 +4,12 @@
 
 trains K = 32 Gaussian encoders (3 seeds), and writes mixture32.json and mixture32.md. Beside the
 correlations: the same for the two parts of the sum, and for a Gaussian of the data's mean and
-covariance, which a score worth its cost must beat. RESULT
+covariance, which a score worth its cost must beat.
+
+Result: Spearman .915 to .916 for the corrected score, .895 to .901 for the score alone. The fitted
+Gaussian has .949: on this density the encoder ranks well, but has not learned more than second
+moments would tell. SIGReg on 5,000 points is 1.6 to 1.9, its floor 1.06: random slices hardly see
+what is left.
 """
 
 import numpy as np

@@ -4,7 +4,12 @@ second term of the change of variables for Gaussian embeddings.
     python benchmarks/density/plane.py
 
 trains 12 encoders (K = 3 on the sphere; K = 2, 16, 64 Gaussian; 3 seeds each), and writes
-plane.json, plane.md and plane.png beside this file. RESULT
+plane.json, plane.md and plane.png beside this file.
+
+Result: Spearman with the true log-density on 5,000 held-out points is .991 to .997 for the sphere
+and .984 to .993 for the corrected Gaussian K = 2, three seeds each. At K = 2 the score alone gives
+.3 to .4. At K = 16 and 64 no form gives the density: data of two dimensions cannot be N(0, I) in
+16, and SIGReg stays at 250 and more.
 """
 
 import jax.numpy as jnp

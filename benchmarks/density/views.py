@@ -3,7 +3,12 @@
     python benchmarks/density/views.py
 
 scores noisy views x + noise of held-out points with the encoders of plane.py (seed 0), joins V of
-them by Eq. 4 of arXiv 2510.05949, and writes views.json, views.md and views.png. RESULT
+them by Eq. 4 of arXiv 2510.05949, and writes views.json, views.md and views.png.
+
+Result: views as mild as those of the training (noise .05) change nothing: .98 with one, .99 with
+eight. With noise of .2, near half of a component's width, one view has .82 and 32 have .98. With
+noise of .5 the estimate has not settled at 64: the mean of exp(-score) is a matter of its rarest
+views, and the stated error is 1.6 times too small.
 """
 
 import jax

@@ -80,8 +80,8 @@ def vicreg(
     variance * 1/K sum_k max(0, 1 - sqrt(Var z_k + eps)) + covariance * 1/K sum_{k != l} C_kl^2,
     with the sample covariance C. It is zero where every coordinate has variance of at least
     1 - eps and all are uncorrelated: it says nothing on the shape of the distribution, and so
-    nothing on the density that the Jacobian holds. The invariance term is `invariance`, of weight
-    25 V / (V - 1) K for V = 2 views in the paper's normalisation.
+    nothing on the density that the Jacobian holds: clusters laid on single points satisfy it. The
+    paper's invariance term is `invariance` of weight 100 K, for two views.
 
     Cost: N K^2. Source: Bardes, Ponce, LeCun, VICReg, arXiv 2105.04906, eqs. 1 to 4.
 

@@ -12,7 +12,7 @@ from jepa_jax.training.networks import null_basis
 from jepa_jax.training.trainer import train
 
 SHORT = {
-    "plane-sphere": {"optimizer.steps": 250, "optimizer.batch": 512},
+    "plane-sphere": {"optimizer.steps": 400, "optimizer.batch": 256},
     "plane-gaussian": {"optimizer.steps": 250, "optimizer.batch": 1024},
 }
 
