@@ -68,6 +68,34 @@ def assess(
     }
 
 
+def stated_errors(
+    first: np.ndarray,
+    second: np.ndarray,
+    exact: np.ndarray,
+    std_error: np.ndarray,
+    bias_bound: np.ndarray,
+    two_sided: bool,
+) -> dict[str, float]:
+    """How right a random method's two stated errors are, from two estimates of independent keys.
+
+    `error_ratio`: the stated `std_error` over the random error's real size, both root mean squares;
+    the latter is that of (first - second) / sqrt(2), whose truncation cancels. `bracketed`: the
+    share of images whose exact score is below `first` by up to `bias_bound`, or off by that
+    (`two_sided`), give or take 2 std_error. NaN where a single probe knows no error, or a method
+    no bound.
+    """
+    real = np.sqrt(np.square(first - second).mean() / 2)
+    stated = np.sqrt(np.square(std_error.astype(np.float64)).mean())
+    above = bias_bound if two_sided else 0
+    inside = exact <= first + above + 2 * std_error
+    inside &= exact >= first - bias_bound - 2 * std_error
+    known = np.isfinite(std_error).all() and np.isfinite(bias_bound).any()
+    return {
+        "error_ratio": float(stated / real),
+        "bracketed": float(inside.mean()) if known else math.nan,
+    }
+
+
 def by_group(
     estimate: np.ndarray,
     exact: np.ndarray,

@@ -2,7 +2,7 @@
 
 import frontier_methods as methods
 import numpy as np
-from frontier_metrics import assess, cost, mean_of
+from frontier_metrics import assess, cost, mean_of, stated_errors
 from frontier_report import Row, row
 
 from jepa_jax.estimators.calibrate import draw_cotangents
@@ -58,16 +58,27 @@ def measure_sketch(data, samples, covariates, blocks, p, live, inside, many) -> 
 
 
 def baselines(data, nulls, exact, live: int, inside: str, counts, skip=()) -> list[Row]:
-    """Exact (given), the row sketch, the norm and the classical methods."""
+    """Exact (given), Listing 1, the row sketch, the norm, matfree and the classical methods."""
     matrices, scores, groups = data
-    d = matrices.shape[2]
+    k, d = matrices.shape[1:]
     rows = [row("Exact", "", live, live, assess(exact, scores, groups, inside))]
+    figures = assess(methods.listing1(matrices), scores, groups, inside)
+    rows.append(row("Listing 1", "clip, float32 SVD", k, live, figures))
     for p in counts:
         estimate, norms = methods.row_sketch(matrices, p, live, 0)
-        figures = assess(estimate, scores, groups, inside)
-        rows.append(row("row sketch, scaled by K/p", f"p = {p}", p, live, figures))
+        for name, values in (
+            ("row sketch, scaled by K/p", estimate),
+            ("row sketch, unscaled", estimate * p / live),
+        ):
+            rows.append(row(name, f"p = {p}", p, live, assess(values, scores, groups, inside)))
     figures = assess(norms, scores, groups, inside)
     rows.append(row("log of the Frobenius norm", "exact norm", live, live, figures))
+    for steps, probes in methods.MATFREE:
+        estimate = methods.matfree_logdet(matrices, steps, probes, 1)
+        figures = assess(estimate, scores, groups, inside)
+        price = cost((steps * probes, steps * probes))
+        rows.append(row("matfree, all K", f"{steps} steps, {probes} probes", price, live, figures))
+        print(f"  {rows[-1].line()}", flush=True)
     for name, estimators in methods.CLASSICAL.items():
         for estimator in estimators:
             if estimator in skip:
@@ -75,6 +86,15 @@ def baselines(data, nulls, exact, live: int, inside: str, counts, skip=()) -> li
             estimate = methods.classical(estimator, matrices, nulls, 1)
             figures = assess(
                 estimate.log_volume, scores, groups, inside, estimate.std_error, centred=True
+            )
+            again = methods.classical(estimator, matrices, nulls, 2)
+            figures |= stated_errors(
+                estimate.log_volume,
+                again.log_volume,
+                scores,
+                estimate.std_error,
+                estimate.bias_bound,
+                two_sided=name == "Hutchinson",
             )
             price = cost(estimator.cost(live, d))
             rows.append(row(name, methods.settings_of(estimator), price, live, figures))

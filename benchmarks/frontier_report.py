@@ -81,6 +81,8 @@ COLUMNS = (
     ("rmse predicted", "predicted_rmse", 1),
     ("within 1 error", "coverage_1", 2),
     ("1.96", "coverage_1.96", 2),
+    ("std_error / real", "error_ratio", 2),
+    ("in bounds", "bracketed", 2),
     ("largest shift", "largest_shift", 2),
     ("AUROC shift", "largest_auroc_shift", 3),
 )
@@ -105,8 +107,11 @@ LEGEND = (
     "score's own sd. Rank correlations in distribution, and pooled over all groups. `rmse "
     "predicted`: of leave-one-out on the calibration, for `rmse, all`. `within 1 error`: the share "
     "of images whose error is within `std_error` (.68 where this is right; for methods with random "
-    "probes, the error less its mean). `largest shift`: of any group's mean error from that in "
-    "distribution, in the score's sd. `AUROC shift`: the largest of any group's."
+    "probes, the error less its mean). `std_error / real`: stated over real size of the random "
+    "error alone, from two keys an image. `in bounds`: the share of images whose exact score is "
+    "within `bias_bound` below the estimate (Hutchinson: of it), give or take two `std_error`. "
+    "`largest shift`: of any group's mean error from that in distribution, in the score's sd. "
+    "`AUROC shift`: the largest of any group's."
 )
 
 

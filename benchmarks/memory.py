@@ -7,8 +7,8 @@ temporary buffers, over the K x D float32 rows for the exact score, and in megab
 where those rows do not fit in 4 GiB.
 
 Measured (results/memory-cpu.json): 1.3 to 1.5 times the rows for every encoder, up to ViT-H, whose
-blocks are recomputed. Where the rows would be 4.8 GB, the random estimators and the sketch need 2.8:
-what the VJPs keep of the forward pass.
+blocks are recomputed. Where the rows would be 4.8 GB, the random estimators and the sketch need
+2.8: what the VJPs keep of the forward pass.
 """
 
 import argparse

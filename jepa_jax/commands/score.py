@@ -251,4 +251,4 @@ def _closing(summary, out: Path) -> str:
     text = f"{counts or 'nothing left to do'} in {summary.seconds:.1f} s"
     if summary.resumed:
         text += f"; {summary.resumed} rows were there"
-    return f"{text}. Look at them: jepa-jax show {out}"
+    return f"{text}. Look at them: jepa-jax show {out}, or jepa-jax report {out}"
