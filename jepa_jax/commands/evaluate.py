@@ -162,7 +162,7 @@ def _named(sources: list[str]) -> dict[str, str]:
 
 def _calibration(encoder, reference, out: Path, given, precision, batch_size, seed, limit):
     """The calibration that was given, or one of reference images alone, kept in `out`."""
-    from jepa_jax.evaluation.tables import is_scores_folder
+    from jepa_jax.evaluation.scored import is_scores_folder
     from jepa_jax.scoring import calibrate, load_calibration
     from jepa_jax.scoring.calibration import FACTS
 

@@ -13,7 +13,7 @@ from jepa_jax.evaluation.disjoint import (
     fingerprints,
 )
 from jepa_jax.evaluation.features import Features
-from jepa_jax.evaluation.tables import ScoreTable
+from jepa_jax.evaluation.scored import ScoredSet
 from jepa_jax.scoring import Calibration, load_calibration
 from jepa_jax.scoring.shards import CALIBRATION
 
@@ -44,7 +44,7 @@ class Checked:
 
 def check_sets(
     images: Mapping[str, Any],
-    tables: Mapping[str, ScoreTable],
+    tables: Mapping[str, ScoredSet],
     *,
     limit: int | None = None,
     sketched: bool = False,
@@ -94,7 +94,7 @@ def _some(found: Mapping[str, Fingerprints], names: Sequence[str]) -> dict[str, 
 
 
 def _calibration(
-    calibration: Calibration | None, tables: Iterable[ScoreTable], reference: Any
+    calibration: Calibration | None, tables: Iterable[ScoredSet], reference: Any
 ) -> tuple[Fingerprints | None, list[str]]:
     """Fingerprints of the images that a sketch was calibrated on, and a note where unknown."""
     if calibration is None:
@@ -118,7 +118,7 @@ def _calibration(
 
 
 def _by_name(
-    tables: Mapping[str, ScoreTable], outliers: Sequence[str], checked: Mapping[str, Fingerprints]
+    tables: Mapping[str, ScoredSet], outliers: Sequence[str], checked: Mapping[str, Fingerprints]
 ) -> list[Shared]:
     """Images of the same id in the same source, for pairs of sets that pixels could not tell."""
     pairs = [(INLIERS, REFERENCE)]

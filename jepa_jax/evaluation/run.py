@@ -14,12 +14,12 @@ from jepa_jax.evaluation.detector import Detector
 from jepa_jax.evaluation.disjoint import Shared
 from jepa_jax.evaluation.features import Features
 from jepa_jax.evaluation.leakage import CALIBRATED, INLIERS, REFERENCE, check_sets
-from jepa_jax.evaluation.tables import (
-    ScoreTable,
+from jepa_jax.evaluation.scored import (
+    ScoredSet,
     check_same_settings,
     is_scores_folder,
     joined,
-    read_scores,
+    read_set,
 )
 from jepa_jax.evaluation.timing import input_seconds
 from jepa_jax.scoring import Calibration, Scorer
@@ -135,7 +135,7 @@ def evaluate(
     check_confidence(confidence)  # Before anything is scored.
     sets = {REFERENCE: reference, INLIERS: inliers, **outliers}
     estimators = {n: _with_spectrum(e) for n, e in (estimators or {"exact": Exact()}).items()}
-    given = {n: read_scores(source) for n, source in sets.items() if is_scores_folder(source)}
+    given = {n: read_set(source) for n, source in sets.items() if is_scores_folder(source)}
     images = {n: given[n].settings["source"] if n in given else sets[n] for n in sets}
     if len(given) < len(sets) and encoder is None:
         name = next(n for n in sets if n not in given)
@@ -230,7 +230,7 @@ def _scored(
     folder: Path,
     limit: int | None,
     on_scoring: Callable[[str], Any] | None,
-) -> ScoreTable:
+) -> ScoredSet:
     """The source's scores, made or continued in `folder`."""
     store = ["embedding", "image"]
     if hasattr(scorer.estimator, "spectrum"):
@@ -247,4 +247,4 @@ def _scored(
                 on_start=progress.start,
                 on_row=progress.advance,
             )
-    return read_scores(folder)
+    return read_set(folder)

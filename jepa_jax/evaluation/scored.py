@@ -1,4 +1,4 @@
-"""Folders of scores as features; and what of their settings must agree."""
+"""Folders of scores as features, and what of their settings must agree."""
 
 import dataclasses
 from collections import Counter
@@ -7,16 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jepa_jax.evaluation.features import Features
-from jepa_jax.scoring.shards import (
-    MANIFEST,
-    differing_settings,
-    read_manifest,
-    shard_paths,
-)
+from jepa_jax.report.table import read_embeddings, read_scores
+from jepa_jax.scoring.folders import differing_settings
+from jepa_jax.scoring.shards import MANIFEST
 
 # Columns of a row that a detector may read.
 _COLUMNS = ("jepa_score", "log_frobenius", "bits_per_pixel")
@@ -26,7 +21,7 @@ _FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreTable:
+class ScoredSet:
     """A folder's features, its locked settings, and its rows that have no score, by status."""
 
     folder: Path
@@ -45,7 +40,7 @@ def is_scores_folder(source: Any) -> bool:
     return isinstance(source, (str, Path)) and (Path(source) / MANIFEST).is_file()
 
 
-def read_scores(folder: str | Path) -> ScoreTable:
+def read_set(folder: str | Path) -> ScoredSet:
     """The rows of a scores folder that have a score, as `Features`.
 
     `embedding`, `log_frobenius` and `bits_per_pixel` are there where the folder was made with
@@ -53,34 +48,25 @@ def read_scores(folder: str | Path) -> ScoreTable:
 
     Raises `FileNotFoundError` or `ValueError` where it is not a folder of scores, or has none.
     """
-    folder = Path(folder)
-    manifest = read_manifest(folder)
-    paths = shard_paths(folder)
-    if not paths:
-        raise ValueError(f"{folder} holds no scores yet")
-    there = set(pq.read_schema(paths[0]).names)
-    wanted = [c for c in (*_COLUMNS, "embedding") if c in there]
-    table = pa.concat_tables(pq.read_table(p, columns=["id", "status", *wanted]) for p in paths)
-    statuses = table["status"].to_pylist()
-    ok = table.filter(pa.array([s == "ok" for s in statuses], pa.bool_()))
+    table = read_scores(folder)
+    ok = np.flatnonzero(np.isfinite(table.scores))
     if not len(ok):
-        raise ValueError(f"{folder} has no image with a score: {dict(Counter(statuses))}")
-    embedding = None
-    if "embedding" in wanted:
-        flat = ok["embedding"].combine_chunks().flatten().to_numpy()
-        embedding = flat.reshape(len(ok), -1)
+        raise ValueError(f"{folder} has no image with a score: {dict(Counter(table.status))}")
+    embeddings = read_embeddings(folder)
     columns = {
-        name: ok[name].to_numpy().astype(np.float64) for name in wanted if name != "embedding"
+        name: table.numbers(name)[ok] for name in _COLUMNS if name in table.rows.column_names
     }
-    return ScoreTable(
-        folder,
-        Features(tuple(ok["id"].to_pylist()), embedding, columns),
-        manifest["settings"],
-        dict(Counter(s for s in statuses if s != "ok")),
+    return ScoredSet(
+        table.folder,
+        Features(
+            tuple(table.ids[i] for i in ok), None if embeddings is None else embeddings[ok], columns
+        ),
+        table.settings,
+        dict(Counter(s for s in table.status if s != "ok")),
     )
 
 
-def check_same_settings(tables: Mapping[str, ScoreTable]) -> None:
+def check_same_settings(tables: Mapping[str, ScoredSet]) -> None:
     """Raises `ValueError` where scores of several sets were not made alike, with both values.
 
     Encoder, embedding, image size, estimator, calibration, precision, views and version must be
@@ -100,7 +86,7 @@ def check_same_settings(tables: Mapping[str, ScoreTable]) -> None:
         )
 
 
-def joined(tables: Sequence[ScoreTable], names: Sequence[str]) -> Features:
+def joined(tables: Sequence[ScoredSet], names: Sequence[str]) -> Features:
     """Several estimators' scores of the same images as columns `jepa_score:NAME` of one table.
 
     The first's embedding and image columns serve all; images that one of them could not score are
