@@ -14,7 +14,7 @@ def scored(f, points):
         operator = jacobian(f, x)
         return Exact()(operator).log_volume, operator.value
 
-    return jax.vmap(one)(points)
+    return jax.jit(jax.vmap(one))(points)
 
 
 def test_the_corrected_score_of_a_whitening_map_is_the_log_density(x64):
@@ -58,7 +58,7 @@ def test_on_a_sphere_the_score_is_the_log_density_up_to_the_area(x64):
         operator = jacobian(f, x, null_basis=lambda z: z[:, None])
         return Exact()(operator).log_volume, operator.value
 
-    volume, z = jax.vmap(one)(x)
+    volume, z = jax.jit(jax.vmap(one))(x)
     expected = jnp.log(1.5 * (1 - x[:, 0] ** 2) / (4 * jnp.pi))
     np.testing.assert_allclose(
         log_density(volume, z, "score") - jnp.log(4 * jnp.pi), expected, rtol=1e-9
