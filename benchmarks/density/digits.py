@@ -3,8 +3,9 @@
     python benchmarks/density/digits.py
 
 scores 300 held-out digits and real images of other kinds that Python packages ship, and writes
-digits.json and digits.md: the AUROC of the score, of the corrected score, of the JPEG size alone,
-and of what a straight line in the JPEG size, fitted on training digits, leaves of the score.
+digits.json, digits.md and digits.png: the AUROC of the score, of the corrected score, of the JPEG
+size alone, and of what a straight line in the JPEG size, fitted on training digits, leaves of the
+score.
 
 Result: textures 1.00, photographs .68, faces .54, enlarged 8 x 8 digits .22; the JPEG size explains
 little of it (Spearman +.13 on digits). The encoder's training ends far from its optimum: this says
@@ -15,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from common import markdown, write
+from common import bars, markdown, write
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
@@ -84,6 +85,8 @@ def main() -> None:
         f"with JPEG bits per pixel is {rank:+.2f}; held-out digits have {bits:.2f} bits a pixel.",
     ]
     facts = {"encoder": encoder.fingerprint, "spearman_with_bits": round(rank, 3)}
+    shown = {kind: {name: row[name] for name in names} for kind, row in record.items()}
+    bars("digits", shown, "AUROC, held-out digits the typical class (.5: guessing)", 0.5)
     write("digits", {**facts, "kinds": record}, table)
 
 

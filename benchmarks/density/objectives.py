@@ -3,7 +3,7 @@
     python benchmarks/density/objectives.py
 
 trains the encoder of plane.py (K = 2 without normalisation, K = 3 on the sphere) with other
-objectives, and an untrained one, and writes objectives.json and objectives.md.
+objectives, and an untrained one, and writes objectives.json, objectives.md and objectives.png.
 
 Result: what carries the density is a statistic that sees the whole distribution (SIGReg .99,
 uniformity .99). VICReg, which sees second moments, lays the clusters almost on points (3 % of the
@@ -14,7 +14,7 @@ LeJEPA's bandwidth of 1 is far from its optimum after the same 500 steps (SIGReg
 """
 
 import numpy as np
-from common import assess, markdown, points, scored, trained, write
+from common import assess, bars, markdown, points, scored, trained, write
 
 from jepa_jax.training.config import Training
 
@@ -89,6 +89,9 @@ def main() -> None:
                 f"{found['variance_within_components']:.2f}",
             ]
         )
+    form = {name: "corrected" if "plane-g" in CASES[name][0] else "score" for name in CASES}
+    shown = {name: {"": record[name][form[name]]["spearman"]} for name in CASES}
+    bars("objectives", shown, "Spearman with the true log-density (corrected where K = 2)", 0)
     header = ["objective", "Spearman, score", "Spearman, corrected", "invariance / noise²"]
     header += ["SIGReg", "uniformity over its floor", "neighbours kept"]
     header += ["variance within components"]
