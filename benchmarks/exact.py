@@ -10,10 +10,10 @@ scores is printed beside it. Every implementation runs in its own process, which
 memory, `--repeats` times in turn with the others: machines are noisy, so the ratios within one turn
 are what to quote. The sweeps over chunks and batches behind `jepa_jax/scoring/plan.py` come first.
 
-Measured on two CPU cores (results/exact-cpu.json), one turn: at ViT-S/14 Listing 1 takes 33.4 s, ours
-33.0 in one process and 28.3 in a process a core (1.18 times faster); so would Listing 1, 27.5. A
-sketch of 32 VJPs takes 3.1 s (10.7 times). At the smaller shape ours is 2.2 and 2.8 times faster
-than Listing 1. `jax.jacrev` at once needs 39 GB at ViT-S/14.
+Measured on two CPU cores (results/exact-cpu.json), one turn: at ViT-S/14 Listing 1 takes 33.4 s,
+ours 33.0 in one process and 28.3 in a process a core (1.18 times faster; Listing 1 in a process a
+core 27.5). A sketch of 32 VJPs takes 3.1 s (10.7 times). At the smaller shape ours is 2.2 and 2.8
+times faster than Listing 1. `jax.jacrev` at once needs 39 GB at ViT-S/14.
 """
 
 import argparse
