@@ -4,6 +4,7 @@ The operations of one program are cut up for every core and wait for each other;
 core each wait for nothing. benchmarks/exact.py has the measured gain.
 """
 
+import gc
 import os
 import pickle
 import signal
@@ -172,5 +173,9 @@ def _score(images: np.ndarray, names: Sequence[str | bytes]) -> "Scores":
 
 def _end(executors: list[Any], folder: tempfile.TemporaryDirectory) -> None:
     for executor in executors:
-        executor.shutdown(wait=False, kill_workers=True)
+        executor.shutdown(wait=True, kill_workers=True)
+    # Their semaphores are freed when they are: a process that ends at once after this would leave
+    # them to a tracker that complains at the terminal.
+    executors.clear()
+    gc.collect()
     folder.cleanup()
