@@ -1,6 +1,5 @@
 """The command line: `jepa-jax --help` lists the commands of `jepa_jax.commands`."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -14,9 +13,6 @@ from jepa_jax.commands.select import select
 from jepa_jax.commands.show import show
 from jepa_jax.commands.train import train
 from jepa_jax.version import __version__
-
-# That PyTorch is not there is as it should be.
-os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 app = typer.Typer(
     help="JEPA-SCORE: how typical an image is of what an encoder was trained on, in nats.",

@@ -1,1 +1,7 @@
 """The commands of `jepa-jax`, one a file: thin layers over the library."""
+
+import os
+
+# That PyTorch is not there is as it should be. Before a command imports `transformers`, whoever
+# runs it: the command line or the demo.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

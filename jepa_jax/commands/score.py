@@ -127,7 +127,9 @@ def score(
                 seed=seed,
                 limit=limit,
             )
-            if processes is None:
+            if processes is None and device.platform != "cpu":
+                processes = 1  # Without a listing of the source.
+            elif processes is None:
                 total = _count(source, limit, views)
                 processes = worthwhile(loaded, estimator, total, batch_size)
             if processes > 1:

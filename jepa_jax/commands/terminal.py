@@ -84,9 +84,17 @@ class plain_errors:
         if "RESOURCE_EXHAUSTED" in str(error):
             messages.print("error: out of device memory: try a smaller --batch-size", style="red")
             raise typer.Exit(2) from error
-        if isinstance(error, (ValueError, OSError)):
+        if isinstance(error, (ValueError, OSError)) or _is_dead_worker(error):
             messages.print(f"error: {error}", style="red", markup=False)
             raise typer.Exit(2) from error
+
+
+def _is_dead_worker(error: BaseException | None) -> bool:
+    if not isinstance(error, RuntimeError):  # Most errors need not import what knows of workers.
+        return False
+    from jepa_jax.scoring.processes import WorkerDied
+
+    return isinstance(error, WorkerDied)
 
 
 def leave(status: int) -> NoReturn:

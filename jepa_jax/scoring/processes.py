@@ -40,11 +40,22 @@ _FLOPS_CORE = 5e10
 _IMAGES_UNKNOWN = 1000
 
 
+class WorkerDied(RuntimeError):
+    """A worker process ended before its work."""
+
+    def __init__(self):
+        super().__init__(
+            "a worker process died (out of memory?): the same command continues, with fewer "
+            "`processes` where memory is short"
+        )
+
+
 class Processes:
     """`count` processes, each with its share of this one's cores and a copy of `scorer`.
 
     Needs a CPU: raises `ValueError` where JAX runs on another platform. A worker that dies raises
-    `RuntimeError` where its scores are waited for. Workers end with this object or this process.
+    `WorkerDied` where its scores are asked or waited for. Workers end with this object or this
+    process.
     """
 
     def __init__(self, scorer: "Scorer", count: int):
@@ -76,16 +87,16 @@ class Processes:
         with self._lock:
             place = self._busy.index(min(self._busy))
             self._busy[place] += 1
-        future = self._executors[place].submit(_score, images, names)
+        try:
+            future = self._executors[place].submit(_score, images, names)
+        except BrokenProcessPool as error:  # It died idle.
+            raise WorkerDied from error
 
         def wait() -> "Scores":
             try:
                 return future.result()
             except BrokenProcessPool as error:
-                raise RuntimeError(
-                    "a worker process died (out of memory?): the same command continues, "
-                    "with fewer `processes` where memory is short"
-                ) from error
+                raise WorkerDied from error
             finally:
                 with self._lock:
                     self._busy[place] -= 1
