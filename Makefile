@@ -9,7 +9,7 @@ demo: $(VENV)/installed
 	@$(BIN)/python -m jepa_jax.demo
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

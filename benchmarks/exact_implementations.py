@@ -121,7 +121,7 @@ def sketched(folder: Path) -> Run:
     import jax.numpy as jnp
 
     from jepa_jax import Scorer, Sketch, SketchSamples, load_encoder
-    from jepa_jax.estimators.calibrate import Measurement, draw_cotangents
+    from jepa_jax.estimators.calibrate import Measurement
 
     encoder = load_encoder(folder)
     image = image_of(folder)
@@ -137,7 +137,7 @@ def sketched(folder: Path) -> Run:
         np.linalg.cholesky(np.eye(SKETCH) + np.zeros((n, 1, 1))),
         {name: rng.standard_normal((n, s.size)) for name, s in shapes.items()},
     )
-    fitted = SketchSamples(draw_cotangents(k, SKETCH), measured, k - 2).fit(SKETCH)
+    fitted = SketchSamples(np.eye(SKETCH, k), measured, k - 2).fit(SKETCH)
     scorer = Scorer(encoder, Sketch(fitted.calibration))
     images = image[None].repeat(scorer.plan(*image.shape[:2]).batch, 0)
 

@@ -2,22 +2,18 @@
 
     python benchmarks/frontier.py spectra --data FOLDER
     python benchmarks/frontier.py grams --data FOLDER
+    python benchmarks/frontier.py limit --data FOLDER
     python benchmarks/frontier.py embedded
     python benchmarks/frontier.py encoder --encoder PATH --images SOURCE [--name NAME]
 
 each write a table, its figures and a plot, results/frontier-NAME.md, .json and .png; the plot needs
 matplotlib (`pip install -e '.[bench]'`). Measured, in distribution, on held-out images:
 
-`grams`, real Jacobians of a ViT-S/14 at 112 px (K = 384): rank correlation .993 with exact scores
-at 8 times fewer VJPs, the error's sd .081 of the score's; .991 and .100 at 12 times; .986 and .129
-at 16 times, short of the .99 wanted there. Leave-one-out predicts these errors within 3 %. Lanczos
-has .993 at 5 times the cost of exact scores, a plain row sketch .982 at half of it.
-`spectra`, real spectra with random singular vectors, where a sketch has its spectrum alone: .977 at
-8 times fewer VJPs on ViT-S/14, .988 on ViT-L/14. Rescoring the lowest 5 % of 500 images exactly
-finds all of the exact lowest 1 % for 7 times fewer VJPs in all, but 81 % of the lowest 5 %.
-`embedded`, by wall clock, K = 64: rank correlation .969 in a third of the exact score's time by the
-spectrum alone. There the depth features cost more than they give.
-
+`grams`, real Jacobians of a ViT-S/14 at 112 px (K = 384): rank correlation .994 with exact scores
+at 8 times fewer VJPs, the error's sd .074 of the score's; .992 and .097 at 12 times; .989 and .117
+at 16 times, just short of the .99 wanted there. Leave-one-out predicts these errors within 3 %.
+Lanczos has .993 at 5 times the cost of exact scores, a plain row sketch .982 at half of it.
+LIMIT
 On one CPU core, shared with other work: 8, 11 and 5 minutes.
 """
 
@@ -52,6 +48,14 @@ def grams(args: argparse.Namespace) -> tuple[str, dict, str, dict, str]:
     return "grams", result, text.grams(result), panels, UNITS
 
 
+def limit(args: argparse.Namespace) -> tuple[str, dict, str, dict, str]:
+    """Likewise, without a figure."""
+    import frontier_limit
+
+    result = frontier_limit.run(args.data)
+    return "limit", result, frontier_limit.text(result), {}, UNITS
+
+
 def embedded(args: argparse.Namespace) -> tuple[str, dict, str, dict, str]:
     """Likewise."""
     import frontier_encoders
@@ -84,14 +88,15 @@ def main() -> None:
     """The command line of this script; see its docstring."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for work in (spectra, grams, embedded, encoder):
+    for work in (spectra, grams, limit, embedded, encoder):
         command = commands.add_parser(work.__name__)
         command.set_defaults(work=work)
         command.add_argument("--out", type=Path, default=report.RESULTS, help="a folder")
-        if work in (spectra, grams):
+        if work in (spectra, grams, limit):
             command.add_argument("--data", type=Path, required=True, help="the folder of the data")
+        if work in (spectra, grams):
             command.add_argument("--quick", action="store_true", help="fewer images or draws")
-        else:
+        if work in (embedded, encoder):
             command.add_argument("--repeats", type=int, default=5, help="turns to time")
     command.add_argument("--encoder", required=True, help="a checkpoint's folder or hub name")
     command.add_argument("--images", required=True, help="a source of images")
@@ -107,7 +112,8 @@ def main() -> None:
     result["device"] = jax.devices()[0].platform
     result["seconds"] = time.perf_counter() - began
     path = report.write(name, markdown, result, args.out)
-    report.draw(path, panels, xlabel)
+    if panels:
+        report.draw(path, panels, xlabel)
     print(f"{path.with_suffix('.md')}: {result['seconds']:.0f} s")
 
 

@@ -1,6 +1,6 @@
 """frontier.py end to end by wall clock: an encoder, images, every method on both."""
 
-import statistics
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -8,13 +8,14 @@ from itertools import islice
 import jax
 import jax.numpy as jnp
 import numpy as np
-from frontier_methods import settings_of
-from frontier_metrics import assess, cost
-from frontier_report import Row, row
+from frontier_baselines import baselines
+from frontier_methods import MATFREE, settings_of
+from frontier_metrics import assess, cost, stated_errors
+from frontier_report import Row
 
 from jepa_jax import Encoder, Exact, Hutchinson, Lanczos, Scorer, Sketch, SketchSamples, jacobian
 from jepa_jax.estimators import Estimate, Estimator
-from jepa_jax.estimators.calibrate import draw_cotangents, measure
+from jepa_jax.estimators.calibrate import choose_and_restrict, measure
 from jepa_jax.training import odd
 from jepa_jax.training.digits import load_digits
 
@@ -59,11 +60,11 @@ def compiled(encoder: Encoder, work: Callable, chunk: int) -> Callable:
     return jax.jit(batch)
 
 
-def batches(images: np.ndarray, size: int) -> list[tuple[jax.Array, jax.Array]]:
+def batches(images: np.ndarray, size: int, seed: int = 0) -> list[tuple[jax.Array, jax.Array]]:
     """Images, `size` at a time, the last batch filled up, and a key for each."""
     count = -(-len(images) // size) * size
     full = np.concatenate([images, images[:1].repeat(count - len(images), 0)])
-    keys = jax.random.split(jax.random.key(0), count)
+    keys = jax.random.split(jax.random.key(seed), count)
     return [(jnp.asarray(full[i : i + size]), keys[i : i + size]) for i in range(0, count, size)]
 
 
@@ -80,11 +81,98 @@ def collect(found: list, count: int):
 
 def calibrate(encoder: Encoder, images: np.ndarray, most: int, chunk: int, size: int):
     """`SketchSamples` of the images."""
-    omega = draw_cotangents(encoder.embedding_size, most)
-    batched = compiled(encoder, lambda j, key, omega: (measure(j, omega), j.null_basis), chunk)
-    found = apply(batched, encoder, jnp.asarray(omega), batches(images, size))
+    batched = compiled(encoder, lambda j, key, _: (measure(j), j.null_basis), chunk)
+    found = apply(batched, encoder, None, batches(images, size))
     measured, nulls = collect(found, len(images))
-    return SketchSamples(omega, measured, encoder.embedding_size - nulls.shape[2])
+    each = (jax.tree.map(lambda a, i=i: a[i], measured) for i in range(len(images)))
+    omega, kept = choose_and_restrict(each, most)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept)
+    return SketchSamples(omega, stacked, encoder.embedding_size - nulls.shape[2])
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A row to be: its cost in VJP units, and `work(jacobian, key, argument)`.
+
+    `predicted`: what leave-one-out says of its error. `classical`: has a random and a stated error.
+    """
+
+    name: str
+    setting: str
+    cost: float
+    work: Callable
+    argument: object = None
+    predicted: float | None = None
+    classical: bool = False
+
+
+def line_up(
+    encoder: Encoder,
+    samples: SketchSamples,
+    d: int,
+    counts: Iterable[int],
+    classical: Iterable[Estimator],
+) -> list[Method]:
+    """Exact, the baselines, the classical methods and the sketches, by `counts` of VJPs."""
+    live = samples.rank
+    ignoring = lambda score: lambda j, key, _: score(j, key)
+    found = [Method("Exact", "", live, ignoring(Exact()))]
+    for name, setting, price, score in baselines(encoder.embedding_size, live, counts, MATFREE):
+        found.append(Method(name, setting, price, ignoring(score)))
+    for e in classical:
+        price = cost(e.cost(live, d))
+        name = type(e).__name__
+        found.append(Method(name, settings_of(e), price, ignoring(e), classical=True))
+    every = ("spectrum", *samples.measured.covariates)
+    sketches = {
+        "Sketch": every,
+        "Sketch, without depth": tuple(name for name in every if name != "depth"),
+        "Sketch, spectrum alone": every[:1],
+    }
+    for name, blocks in sketches.items():
+        for p in counts:
+            fit = samples.fit(p, blocks)
+            sketch = Sketch(fit.calibration)
+            found.append(Method(name, f"p = {p}", p, lambda j, key, e: e(j), sketch, fit.rmse))
+    return found
+
+
+def figures_of(
+    method: Method,
+    found: Estimate | np.ndarray,
+    again: Estimate | None,
+    exact: np.ndarray,
+    groups: np.ndarray,
+) -> dict[str, float]:
+    """Accuracy of what a method `found`, a classical one `again` with other keys."""
+    if not isinstance(found, Estimate):  # A baseline: a value alone.
+        return assess(found, exact, groups, INSIDE)
+    value, error = found.log_volume, found.std_error
+    figures = assess(value, exact, groups, INSIDE, error, centred=method.classical)
+    if again is not None:
+        both_sides = method.name == "Hutchinson"
+        stated = stated_errors(value, again.log_volume, exact, error, found.bias_bound, both_sides)
+        figures |= stated
+    if method.predicted is not None:
+        figures["predicted_rmse"] = method.predicted
+        figures["flagged"] = float(found.flagged[groups == INSIDE].mean())
+        if (groups != INSIDE).any():
+            figures["flagged_others"] = float(found.flagged[groups != INSIDE].mean())
+    return figures
+
+
+def clock(encoder: Encoder, works: list[tuple[Callable, object]], parts, repeats: int):
+    """Seconds an image of every work, in `repeats` turns (repeats, works), after one to warm up."""
+    images = sum(len(part[0]) for part in parts)
+    turns = []
+    for _ in range(repeats + 1):
+        turn = []
+        for batched, argument in works:
+            began = time.perf_counter()
+            apply(batched, encoder, argument, parts)
+            turn.append((time.perf_counter() - began) / images)
+        turns.append(turn)
+    return np.array(turns[1:])
 
 
 def compare(
@@ -96,78 +184,44 @@ def compare(
     repeats: int,
     timed: int,
 ) -> dict:
-    """Every method's figures on the test images, its time on the first `timed`, in turn."""
+    """Every method's figures on the test images, its time on `timed` of them, in turn."""
     images = np.concatenate(list(test.values()))
     groups = np.repeat(list(test), [len(v) for v in test.values()])
     plan = Scorer(encoder, Exact()).plan(*images.shape[1:3])
     samples = calibrate(encoder, calibration, max(counts), plan.chunk, plan.batch)
-    live, d = samples.rank, images[0].size
+    methods = line_up(encoder, samples, images[0].size, counts, classical)
 
-    methods: list[tuple[str, str, float, Callable, object, float | None]] = []
+    works = [(compiled(encoder, m.work, plan.chunk), m.argument) for m in methods]
+    found: list[tuple] = []
+    for method, (batched, argument) in zip(methods, works, strict=True):
+        keys = (0, 1) if method.classical else (0,)
+        values = [
+            collect(
+                apply(batched, encoder, argument, batches(images, plan.batch, seed)), len(images)
+            )
+            for seed in keys
+        ]
+        found.append((values[0], values[1] if method.classical else None))
+        print(f"  {method.name} {method.setting}", flush=True)
+    exact = found[0][0].log_volume
 
-    def add(name: str, setting: str, price: float, estimator: Estimator, predicted=None) -> None:
-        fitted = isinstance(estimator, Sketch)
-        work = (lambda j, key, e: e(j)) if fitted else (lambda j, key, _: estimator(j, key))
-        batched = compiled(encoder, work, plan.chunk)
-        argument = estimator if fitted else None
-        methods.append((name, setting, price, batched, argument, predicted))
-
-    add("Exact", "", live, Exact())
-    for estimator in classical:
-        price = cost(estimator.cost(live, d))
-        add(type(estimator).__name__, settings_of(estimator), price, estimator)
-    every = ("spectrum", *samples.measured.covariates)
-    sketches = {
-        "Sketch": every,
-        "Sketch, without depth": tuple(name for name in every if name != "depth"),
-        "Sketch, spectrum alone": every[:1],
-    }
-    for label, blocks in sketches.items():
-        for p in counts:
-            fitted = samples.fit(p, blocks)
-            add(label, f"p = {p}", p, Sketch(fitted.calibration), fitted.rmse)
-    free = compiled(encoder, lambda j, key, _: (j.value, j.covariates), plan.chunk)
-
-    estimates: list[Estimate] = []
-    parts = batches(images, plan.batch)
-    for name, setting, _, batched, argument, _ in methods:
-        estimates.append(collect(apply(batched, encoder, argument, parts), len(images)))
-        print(f"  {name} {setting}", flush=True)
-    some = batches(images[np.random.default_rng(0).permutation(len(images))[:timed]], plan.batch)
-    clocks = [(batched, argument) for _, _, _, batched, argument, _ in methods] + [(free, None)]
-    turns = []
-    for _ in range(repeats + 1):  # The first does not count.
-        turn = []
-        for batched, argument in clocks:
-            began = time.perf_counter()
-            apply(batched, encoder, argument, some)
-            turn.append((time.perf_counter() - began) / (len(some) * plan.batch))
-        turns.append(turn)
-    seconds = np.array(turns[1:])
+    works.append((compiled(encoder, lambda j, key, _: (j.value, j.covariates), plan.chunk), None))
+    some = images[np.random.default_rng(0).permutation(len(images))[:timed]]
+    seconds = clock(encoder, works, batches(some, plan.batch), repeats)
     shares = np.median(seconds / seconds[:, :1], axis=0)
-
-    exact = estimates[0].log_volume
     rows = []
-    for i, (name, setting, price, _, _, predicted) in enumerate(methods):
-        estimate = estimates[i]
-        figures = assess(
-            estimate.log_volume,
-            exact,
-            groups,
-            INSIDE,
-            estimate.std_error,
-            centred=name in ("Lanczos", "Hutchinson"),
-        )
-        if predicted is not None:
-            figures["predicted_rmse"] = predicted
-            figures["flagged"] = float(estimate.flagged[groups == INSIDE].mean())
-            figures["flagged_others"] = float(estimate.flagged[groups != INSIDE].mean())
-        figures["seconds"] = statistics.median(seconds[:, i])
-        made = row(name, setting, price, live, figures)
-        rows.append(Row(made.method, made.setting, made.cost, float(shares[i]), figures))
+    for i, method in enumerate(methods):
+        figures = figures_of(method, *found[i], exact, groups)
+        figures["seconds"] = float(np.median(seconds[:, i]))
+        share = float(shares[i])
+        rows.append(Row(method.name, method.setting, float(method.cost), share, figures))
         print(f"  {rows[-1].line()}", flush=True)
     return {
-        "encoder": {"K": encoder.embedding_size, "live": live, "fingerprint": encoder.fingerprint},
+        "encoder": {
+            "K": encoder.embedding_size,
+            "live": samples.rank,
+            "fingerprint": encoder.fingerprint,
+        },
         "images": {name: len(v) for name, v in test.items()},
         "calibration": len(calibration),
         "batch": plan.batch,

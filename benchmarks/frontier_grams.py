@@ -5,11 +5,19 @@ from pathlib import Path
 import frontier_methods as methods
 import numpy as np
 from frontier_metrics import auroc_of, by_group, cascade, mean_of
-from frontier_protocol import baselines, cascade_row, folds, held_out, measure_sketch
+from frontier_protocol import (
+    Part,
+    cascade_row,
+    folds,
+    held_out,
+    measure_sketch,
+    other_methods,
+    split,
+)
 from frontier_report import Row, row
 
 from jepa_jax.encoders.covariates import LEVELS
-from jepa_jax.estimators.calibrate import Measurement, draw_cotangents
+from jepa_jax.estimators.calibrate import Measurement
 
 FILE = "grams_vits14_112.npz"
 INSIDE = "animal"
@@ -63,27 +71,35 @@ def _covariates(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def run(path: Path, seeds: int) -> dict:
-    """Everything on the Gram matrices, `seeds` draws of cotangents and folds."""
+    """Everything on the Gram matrices, `seeds` choices of cotangents and folds."""
     data, nulls, covariates = load(path)
     matrices, scores, groups = data
     live = K - nulls.shape[2]
-    samples = [methods.measured(matrices, nulls, max(COUNTS), seed) for seed in range(seeds)]
-    rows = baselines(data, nulls, samples[0].score, live, INSIDE, COUNTS)
-    many = [(FOLDS, SIZES[-1], seed) for seed in range(seeds)]
+    found = methods.measured(matrices, nulls)
+    rows = other_methods(data, nulls, found.score, live, INSIDE, COUNTS)
 
-    def add(method: str, blocks, p: int, settings, setting: str = "") -> Row:
-        figures = measure_sketch(data, samples, covariates, blocks, p, live, INSIDE, settings)
+    def splits(size: int, most: int, random: bool = False) -> list[list[Part]]:
+        return [
+            split(groups, found, covariates, most, live, (FOLDS, size, seed), random)
+            for seed in range(seeds)
+        ]
+
+    def add(parts: list[list[Part]], method: str, blocks, p: int, setting: str = "") -> Row:
+        figures = measure_sketch(data, covariates, parts, blocks, p, INSIDE)
         made = row(method, setting or f"p = {p}", p, live, figures)
         print(f"  {made.line()}", flush=True)
         return made
 
-    rows += [add("Sketch", BLOCKS, p, many) for p in COUNTS]
-    ablations = [add(name, blocks, p, many) for name, blocks in ABLATIONS.items() for p in ABLATED]
+    whole = splits(SIZES[-1], max(COUNTS))
+    rows += [add(whole, "Sketch", BLOCKS, p) for p in COUNTS]
+    ablations = [add(whole, name, blocks, p) for name, blocks in ABLATIONS.items() for p in ABLATED]
+    random = splits(SIZES[-1], max(ABLATED), random=True)
+    ablations += [add(random, "Sketch, random cotangents", BLOCKS, p) for p in ABLATED]
     sizes = []
     for size in SIZES[:-1]:
-        settings = [(FOLDS, size, seed) for seed in range(seeds)]
+        fewer = splits(size, max(OTHERS_AT))
         for p in OTHERS_AT:
-            sizes.append(add("Sketch", BLOCKS, p, settings, f"p = {p}, {size} calibration images"))
+            sizes.append(add(fewer, "Sketch", BLOCKS, p, f"p = {p}, {size} calibration images"))
     return {
         "images": {str(g): int((groups == g).sum()) for g in np.unique(groups)},
         "live": live,
@@ -91,26 +107,25 @@ def run(path: Path, seeds: int) -> dict:
         "rows": rows,
         "ablations": ablations,
         "sizes": sizes,
-        "others": others(data, samples, covariates, live),
-        "cascade": cascades(data, samples, covariates, live, many),
+        "others": others(data, found, covariates, live, seeds),
+        "cascade": cascades(data, covariates, live, whole),
     }
 
 
-def cascades(data, samples, covariates, live: int, many) -> list[dict]:
+def cascades(data, covariates, live: int, splits: list[list[Part]]) -> list[dict]:
     """The cascade on all images' held-out predictions."""
+    matrices, scores, _ = data
     found = []
     for p in (32, 64):
         rows = []
-        for sample, settings in zip(samples, many, strict=True):
-            predictions, _, flagged, _ = held_out(
-                *data, sample, covariates, BLOCKS, p, live, settings
-            )
-            rows.append(cascade(predictions, data[1], flagged))
+        for parts in splits:
+            predictions, _, flagged, _ = held_out(matrices, covariates, parts, BLOCKS, p)
+            rows.append(cascade(predictions, scores, flagged))
         found.append(cascade_row(p, live, rows))
     return found
 
 
-def others(data, samples: list[Measurement], covariates, live: int) -> list[dict]:
+def others(data, measured: Measurement, covariates, live: int, seeds: int) -> list[dict]:
     """Calibrated on one group alone: errors, coverage and flags of it, held out, and of others.
 
     Every fold's calibration predicts its held-out images of the group and all other images; the
@@ -119,27 +134,27 @@ def others(data, samples: list[Measurement], covariates, live: int) -> list[dict
     matrices, scores, groups = data
     here = groups == INSIDE
     names = [str(name) for name in np.unique(groups) if name != INSIDE]
-    found = []
-    for p in OTHERS_AT:
-        rows: dict[str, list[dict]] = {name: [] for name in (INSIDE, *names)}
-        for seed, sample in enumerate(samples):
-            rng = np.random.default_rng(seed)
-            fold = np.where(here, folds(groups, 10, rng), -1)
-            omega = draw_cotangents(K, max(COUNTS), seed)[:p]
+    rows: dict[tuple[int, str], list[dict]] = {}
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        fold = np.where(here, folds(groups, 10, rng), -1)
+        parts = []
+        for k in range(10):
+            chosen = np.flatnonzero(here & (fold != k))
+            samples = methods.sample(measured, covariates, chosen, max(OTHERS_AT), seed, live)
+            parts.append(Part(np.flatnonzero((fold == k) | ~here), samples))
+        for p in OTHERS_AT:
             kept = np.zeros((3, len(scores)))
             rest = []
-            for k in range(10):
-                chosen = np.flatnonzero(here & (fold != k))
-                fitted = methods.fit(sample, covariates, chosen, omega, BLOCKS, live)
-                test = np.flatnonzero((fold == k) | ~here)
+            for k, (test, samples) in enumerate(parts):
                 part = {name: block[test] for name, block in covariates.items()}
-                estimate = methods.sketch(fitted.calibration, matrices[test], part)
+                estimate = methods.sketch(samples.fit(p).calibration, matrices[test], part)
                 one = np.full((3, len(scores)), np.nan)
                 one[:, test] = estimate.log_volume, estimate.std_error, estimate.flagged
                 kept[:, fold == k] = one[:, fold == k]
                 rest.append(one)
             inside = by_group(kept[0, here], scores[here], kept[1, here], kept[2, here])
-            rows[INSIDE].append(inside)
+            rows.setdefault((p, INSIDE), []).append(inside)
             for name in names:
                 group = groups == name
                 exact = auroc_of(scores[here], scores[group])
@@ -147,11 +162,12 @@ def others(data, samples: list[Measurement], covariates, live: int) -> list[dict
                     figures = by_group(one[0, group], scores[group], one[1, group], one[2, group])
                     estimated = auroc_of(kept[0, here], one[0, group])
                     figures |= {"auroc": exact, "auroc_estimated": estimated}
-                    rows[name].append(figures)
-        spread = scores[here].std()
-        for name, many in rows.items():
-            merged = mean_of(many)
-            shift = {"shift": merged["bias"] / spread}
+                    rows.setdefault((p, name), []).append(figures)
+    found = []
+    for p in OTHERS_AT:
+        for name in (INSIDE, *names):
+            merged = mean_of(rows[p, name])
+            shift = {"shift": merged["bias"] / scores[here].std()}
             found.append({"p": p, "group": name, "images": int((groups == name).sum())})
             found[-1] |= merged | shift
     return found

@@ -1,11 +1,15 @@
-"""How frontier.py tests methods on matrices: folds, held-out sketches, baselines."""
+"""How frontier.py tests methods on matrices: folds, held-out sketches, all other methods."""
+
+from typing import NamedTuple
 
 import frontier_methods as methods
 import numpy as np
+from frontier_baselines import baselines
 from frontier_metrics import assess, cost, mean_of, stated_errors
 from frontier_report import Row, row
 
-from jepa_jax.estimators.calibrate import draw_cotangents
+from jepa_jax import SketchSamples
+from jepa_jax.estimators.calibrate import Measurement
 
 
 def folds(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -17,21 +21,38 @@ def folds(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
     return found
 
 
-def held_out(matrices, scores, groups, samples, covariates, blocks, p, live, settings):
-    """Every image predicted once, by a sketch fitted without its fold; leave-one-out errors too.
+class Part(NamedTuple):
+    """Images to test on, and the samples of others to calibrate on."""
 
-    `settings`: (number of folds, calibration images, seed of the cotangents and of the folds).
+    test: np.ndarray
+    samples: SketchSamples
+
+
+def split(
+    groups: np.ndarray, found: Measurement, covariates, most: int, live: int, settings, random=False
+) -> list[Part]:
+    """Every image tested once. `settings`: (number of folds, calibration images, seed).
+
+    The seed is that of the folds and of the choice of `most` cotangents, from the calibration
+    images alone or `random`.
     """
     count, size, seed = settings
     rng = np.random.default_rng(seed)
     fold = folds(groups, count, rng)
-    omega = draw_cotangents(matrices.shape[1], len(samples.sketch[0]), seed)[:p]
-    found = np.zeros((3, len(scores)))
-    left_out = []
+    parts = []
     for k in range(count):
-        test = np.flatnonzero(fold == k)
         chosen = rng.permutation(np.flatnonzero(fold != k))[:size]
-        fitted = methods.fit(samples, covariates, chosen, omega, blocks, live)
+        samples = methods.sample(found, covariates, chosen, most, seed, live, random)
+        parts.append(Part(np.flatnonzero(fold == k), samples))
+    return parts
+
+
+def held_out(matrices, covariates, parts: list[Part], blocks, p: int):
+    """(predictions, standard errors, flags, the root mean square leave-one-out error)."""
+    found = np.zeros((3, len(matrices)))
+    left_out = []
+    for test, samples in parts:
+        fitted = samples.fit(p, blocks)
         part = {name: block[test] for name, block in covariates.items() if name in blocks}
         estimate = methods.sketch(fitted.calibration, matrices[test], part)
         found[:, test] = estimate.log_volume, estimate.std_error, estimate.flagged
@@ -40,54 +61,39 @@ def held_out(matrices, scores, groups, samples, covariates, blocks, p, live, set
     return predictions, errors, flagged.astype(bool), float(np.sqrt(np.square(left_out).mean()))
 
 
-def measure_sketch(data, samples, covariates, blocks, p, live, inside, many) -> dict[str, float]:
-    """The mean over seeds of the figures of held-out predictions; `many` are their `settings`.
+def measure_sketch(data, covariates, splits: list[list[Part]], blocks, p, inside):
+    """The mean over `splits` of the figures of held-out predictions.
 
-    `data`: (matrices, scores, groups). `samples`: one measurement a seed.
+    `data`: (matrices, scores, groups).
     """
     matrices, scores, groups = data
     found = []
-    for sample, settings in zip(samples, many, strict=True):
-        predictions, errors, flagged, left_out = held_out(
-            matrices, scores, groups, sample, covariates, blocks, p, live, settings
-        )
+    for parts in splits:
+        predictions, errors, flagged, left_out = held_out(matrices, covariates, parts, blocks, p)
         one = assess(predictions, scores, groups, inside, errors)
         one |= {"predicted_rmse": left_out, "flagged": float(flagged[groups == inside].mean())}
         found.append(one)
     return mean_of(found)
 
 
-def baselines(data, nulls, exact, live: int, inside: str, counts, skip=()) -> list[Row]:
-    """Exact (given), Listing 1, the row sketch, the norm, matfree and the classical methods."""
+def other_methods(data, nulls, exact, live: int, inside: str, counts, skip=()) -> list[Row]:
+    """Exact (given), the baselines and the classical methods."""
     matrices, scores, groups = data
     k, d = matrices.shape[1:]
     rows = [row("Exact", "", live, live, assess(exact, scores, groups, inside))]
-    figures = assess(methods.listing1(matrices), scores, groups, inside)
-    rows.append(row("Listing 1", "clip, float32 SVD", k, live, figures))
-    for p in counts:
-        estimate, norms = methods.row_sketch(matrices, p, live, 0)
-        for name, values in (
-            ("row sketch, scaled by K/p", estimate),
-            ("row sketch, unscaled", estimate * p / live),
-        ):
-            rows.append(row(name, f"p = {p}", p, live, assess(values, scores, groups, inside)))
-    figures = assess(norms, scores, groups, inside)
-    rows.append(row("log of the Frobenius norm", "exact norm", live, live, figures))
-    for steps, probes in methods.MATFREE:
-        estimate = methods.matfree_logdet(matrices, steps, probes, 1)
-        figures = assess(estimate, scores, groups, inside)
-        price = cost((steps * probes, steps * probes))
-        rows.append(row("matfree, all K", f"{steps} steps, {probes} probes", price, live, figures))
+    for method, setting, price, score in baselines(k, live, counts, methods.MATFREE):
+        values = methods.scores(score, matrices, nulls, 1)
+        rows.append(row(method, setting, price, live, assess(values, scores, groups, inside)))
         print(f"  {rows[-1].line()}", flush=True)
     for name, estimators in methods.CLASSICAL.items():
         for estimator in estimators:
             if estimator in skip:
                 continue
-            estimate = methods.classical(estimator, matrices, nulls, 1)
+            estimate = methods.scores(estimator, matrices, nulls, 1)
             figures = assess(
                 estimate.log_volume, scores, groups, inside, estimate.std_error, centred=True
             )
-            again = methods.classical(estimator, matrices, nulls, 2)
+            again = methods.scores(estimator, matrices, nulls, 2)
             figures |= stated_errors(
                 estimate.log_volume,
                 again.log_volume,

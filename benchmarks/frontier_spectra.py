@@ -5,7 +5,7 @@ from pathlib import Path
 import frontier_methods as methods
 import numpy as np
 from frontier_metrics import cascade
-from frontier_protocol import baselines, cascade_row, held_out, measure_sketch
+from frontier_protocol import cascade_row, held_out, measure_sketch, other_methods, split
 from frontier_report import row
 
 from jepa_jax import Lanczos, XTrace
@@ -60,13 +60,11 @@ def run(folder: Path, quick: bool = False) -> dict:
         matrices, scores, groups = data
         live = matrices.shape[1]
         nulls = np.zeros((len(scores), live, 0), np.float32)
-        samples = methods.measured(matrices, nulls, max(counts), 0)
-        rows = baselines(data, nulls, samples.score, live, INSIDE, counts, skip)
+        found = methods.measured(matrices, nulls)
+        rows = other_methods(data, nulls, found.score, live, INSIDE, counts, skip)
+        parts = split(groups, found, {}, max(counts), live, (FOLDS, CALIBRATION, 0))
         for p in counts:
-            settings = (FOLDS, CALIBRATION, 0)
-            figures = measure_sketch(
-                data, [samples], {}, ("spectrum",), p, live, INSIDE, [settings]
-            )
+            figures = measure_sketch(data, {}, [parts], ("spectrum",), p, INSIDE)
             rows.append(row("Sketch, spectrum alone", f"p = {p}", p, live, figures))
             print(f"  {rows[-1].line()}", flush=True)
         result["tables"][name] = {
@@ -86,12 +84,10 @@ def cascades(path: Path, repeats: int) -> list[dict]:
     for seed in range(repeats):
         matrices, scores, groups = load(path, 500, 0, seed)
         nulls = np.zeros((len(scores), matrices.shape[1], 0), np.float32)
-        samples = methods.measured(matrices, nulls, max(CASCADES), seed)
         live = matrices.shape[1]
+        measured = methods.measured(matrices, nulls)
+        parts = split(groups, measured, {}, max(CASCADES), live, (4, CALIBRATION, seed))
         for p in CASCADES:
-            settings = (4, CALIBRATION, seed)
-            predictions, _, flagged, _ = held_out(
-                matrices, scores, groups, samples, {}, ("spectrum",), p, live, settings
-            )
+            predictions, _, flagged, _ = held_out(matrices, {}, parts, ("spectrum",), p)
             found.setdefault(p, []).append(cascade(predictions, scores, flagged))
     return [cascade_row(p, live, many) for p, many in found.items()]

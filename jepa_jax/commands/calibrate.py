@@ -23,7 +23,7 @@ def calibrate(
         int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
     ] = None,
     embedding: Annotated[str | None, typer.Option(help="As in `score`.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random cotangents.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of cotangents.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only of the first N images.")] = None,
 ) -> None:
     """Measure exact scores of a few images, for `score --method sketch --calibration DIR`."""

@@ -1,7 +1,8 @@
 """Fitting the spectral sketch: what calibration images leave, and the regression on it."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators import factor as factors
 from jepa_jax.estimators import settings
+from jepa_jax.estimators.cotangents import choose_cotangents
 from jepa_jax.estimators.estimate import Estimator
 from jepa_jax.estimators.sketch import SPECTRUM, SketchCalibration
 from jepa_jax.jacobian import Jacobian
@@ -33,31 +35,36 @@ _NOVELTY_PENALTY = 0.1
 FEWEST = 16
 
 
+# Bytes of K x K matrices, of the first images, that are kept to choose cotangents from.
+_PILOT_BYTES = 2**29
+
+
 class Measurement(NamedTuple):
     """What one Jacobian leaves to a calibration.
 
-    `score`: the exact log-volume, nats. `sketch` (P, P): lower triangular L with
-    L L^T = Omega J J^T Omega^T. `covariates`: the Jacobian's, flattened. `others`: what other
+    `score`: the exact log-volume, nats. `sketch` (P, M): a matrix L with
+    L L^T = Omega J J^T Omega^T for P cotangents Omega, lower triangular (P, P) once these are
+    chosen; for Omega = I before. `covariates`: the Jacobian's, flattened. `others`: what other
     estimators make of it.
     """
 
     score: Float[Array | np.ndarray, "*n"]
-    sketch: Float[Array | np.ndarray, "*n p p"]
+    sketch: Float[Array | np.ndarray, "*n p m"]
     covariates: Mapping[str, Float[Array | np.ndarray, "*n f"]]
     others: Mapping[str, Float[Array | np.ndarray, "*n"]] | None = None
 
 
 def measure(
     jacobian: Jacobian,
-    cotangents: Float[Array, "p k"],
     others: Mapping[str, Estimator] | None = None,
     key: PRNGKeyArray | None = None,
 ) -> Measurement:
-    """The exact structural-rank score of a Jacobian and its sketch by `cotangents`, from K VJPs.
+    """The exact structural-rank score of a Jacobian and a square root of J J^T, from K VJPs.
 
-    `others` are estimators to compare: they run on the square root of J J^T, with the singular
-    values of J and at next to no cost. Raises `ValueError` where D is smaller than the live rows:
-    a sketch has no place there.
+    `sketch` is (K, live), by the unit cotangents: `restrict` takes it to others. `others` are
+    estimators to compare: they run on the square root, with the singular values of J and at next
+    to no cost. Raises `ValueError` where D is smaller than the live rows: a sketch has no place
+    there.
     """
     if jacobian.shape[1] < jacobian.live:
         raise ValueError(
@@ -68,15 +75,36 @@ def measure(
     basis = jacobian.live_basis()
     factor = factors.factorise(jacobian.rows(basis.T))
     score = factors.log_volume(factor).astype(dtype)
-    root = factors.root(factor)
-    within = jnp.matmul(cotangents, basis, precision=jax.lax.Precision.HIGHEST)
-    with jax.enable_x64(root.dtype == jnp.float64):
-        sketch = factors.restricted(within.astype(root.dtype), root).astype(dtype)
+    small = factors.root(factor).astype(dtype)
     flat = {name: jnp.ravel(value) for name, value in jacobian.covariates.items()}
-    small = root.astype(dtype)
     same = jacobian_of_function(lambda x: small @ x, jnp.zeros(small.shape[0], dtype))
     values = {name: e(same, key).log_volume for name, e in (others or {}).items()}
-    return Measurement(score, sketch, flat, values)
+    root = jnp.matmul(basis, small, precision=jax.lax.Precision.HIGHEST)
+    return Measurement(score, root, flat, values)
+
+
+def restrict(measured: Measurement, cotangents: Float[np.ndarray, "p k"]) -> Measurement:
+    """What `measure` found, for these cotangents: on the host, in float64."""
+    rows = np.asarray(cotangents, np.float64) @ np.asarray(measured.sketch, np.float64)
+    upper = np.asarray(np.linalg.qr(rows.T, mode="r"))
+    return measured._replace(sketch=upper.T.astype(np.float32))
+
+
+def choose_and_restrict(
+    measured: Iterable[Measurement], cotangents: int, seed: int = 0
+) -> tuple[Float[np.ndarray, "p k"], list[Measurement]]:
+    """So many cotangents chosen from what `measure` found, and that restricted to them.
+
+    They are chosen from all images, or as many of the first as have K x K matrices of half a GiB
+    (900 at K = 384, 80 at K = 1280): these are kept until then.
+    """
+    measured = iter(measured)
+    pilot = list(itertools.islice(measured, 1))
+    if not pilot:
+        raise ValueError(f"a calibration needs at least {FEWEST} images, got 0")
+    pilot += itertools.islice(measured, _PILOT_BYTES // np.asarray(pilot[0].sketch).nbytes)
+    omega = choose_cotangents((np.asarray(m.sketch) for m in pilot), cotangents, seed)
+    return omega, [restrict(one, omega) for one in itertools.chain(pilot, measured)]
 
 
 def sketch_rows(jacobian: Jacobian, cotangents: Float[Array, "p k"]) -> Float[Array, "p p"]:
@@ -85,13 +113,6 @@ def sketch_rows(jacobian: Jacobian, cotangents: Float[Array, "p k"]) -> Float[Ar
     with jax.enable_x64(root.dtype == jnp.float64):
         sketch = factors.restricted(jnp.eye(root.shape[0], dtype=root.dtype), root)
         return sketch.astype(jacobian.value.dtype)
-
-
-def draw_cotangents(k: int, count: int, seed: int = 0) -> Float[np.ndarray, "p k"]:
-    """`count` orthonormal rows of K coordinates, uniformly distributed; nested in `count`."""
-    gaussian = np.random.default_rng(seed).standard_normal((count, k))
-    q, r = np.linalg.qr(gaussian.T)
-    return (q * np.sign(np.diagonal(r))).T.astype(np.float32)
 
 
 def spearman(a: Any, b: Any) -> float:
@@ -158,15 +179,16 @@ class SketchSamples:
     def measure(
         cls, jacobians: Iterable[Jacobian], cotangents: int, seed: int = 0
     ) -> "SketchSamples":
-        """Samples from Jacobians of one K, one after the other, with `cotangents` random rows."""
-        found, omega, rank = [], None, 0
-        for jacobian in jacobians:
-            if omega is None:
-                omega = draw_cotangents(jacobian.shape[0], cotangents, seed)
-            found.append(jax.tree.map(np.asarray, measure(jacobian, jnp.asarray(omega))))
-            rank = jacobian.live
-        if omega is None:
-            raise ValueError(f"a calibration needs at least {FEWEST} images, got 0")
+        """Samples from Jacobians of one K, one after the other, by `cotangents` chosen rows."""
+        rank = 0
+
+        def measured() -> Iterator[Measurement]:
+            nonlocal rank
+            for jacobian in jacobians:
+                rank = jacobian.live
+                yield jax.tree.map(np.asarray, measure(jacobian))
+
+        omega, found = choose_and_restrict(measured(), cotangents, seed)
         return cls(omega, jax.tree.map(lambda *leaves: np.stack(leaves), *found), rank)
 
     def fit(self, count: int, blocks: Iterable[str] | None = None) -> SketchFit:

@@ -69,8 +69,8 @@ class Sketch:
     Cost: p VJPs. Memory: the p x D rows.
 
     When to use it: for many images of one encoder, at 4 to 16 times fewer VJPs than `Exact`.
-    On real Jacobians (K = 384, in distribution) p = 48 has a rank correlation of .993 and an error
-    of .08 of the scores' spread, p = 24 .986 and .13: benchmarks/results/frontier-grams.md. When
+    On real Jacobians (K = 384, in distribution) p = 48 has a rank correlation of .994 and an error
+    of .07 of the scores' spread, p = 24 .989 and .12: benchmarks/results/frontier-grams.md. When
     not to: where calibration images cannot be had, or one image's score must hold by itself.
 
     >>> import jax, jax.numpy as jnp, numpy as np

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from safetensors.numpy import load_file, save_file
@@ -179,53 +178,64 @@ def calibrate(
 
     Raises `ValueError` with fewer than 16 usable images.
 
-    Cost: K VJPs an image. Memory: a batch's Jacobians, and about 0.1 MB an image.
+    Cost: K VJPs an image. Memory: a batch's Jacobians, K x K matrices of up to half a GiB, and
+    about 0.1 MB an image.
     """
     if images < FEWEST:
         raise ValueError(f"`images` must be at least {FEWEST}, got {images}")
     opened = open_source(source)
     scorer = Scorer(encoder, Exact(), precision=precision, batch_size=batch_size, seed=seed)
     run = _Measuring(scorer)
-    ids, parts, passed_over = [], [], 0
-    waiting: list[tuple[str, np.ndarray]] = []
+    ids, passed_over = [], 0
 
-    def measure_waiting() -> None:
+    def batches() -> Iterator[tuple[list[str], np.ndarray]]:
         nonlocal passed_over
-        if not waiting:
-            return
-        found = run([name for name, _ in waiting], np.stack([image for _, image in waiting]))
-        for i, (name, _) in enumerate(waiting):
-            one = jax.tree.map(lambda a, i=i: a[i], found)
-            if np.isfinite(one.score):
-                ids.append(name)
-                parts.append(one)
-            else:
+        names, waiting = [], []
+        for record in _spread(opened, images, limit):
+            prepared = prepare(record, encoder, views=1, seed=seed, describe=False)
+            if prepared.error is not None:
                 passed_over += 1
-        waiting.clear()
-        for _ in range(found.score.shape[0]):
-            on_image()
+                continue
+            names.append(record.id)
+            waiting.append(prepared.inputs[0])
+            if len(waiting) >= scorer.plan(*waiting[0].shape[:2]).batch:
+                yield names, np.stack(waiting)
+                names, waiting = [], []
+        if waiting:
+            yield names, np.stack(waiting)
+
+    kept: list[np.ndarray] = []  # The images, where their sketches need another precision.
+
+    def measured() -> Iterator[Measurement]:
+        nonlocal passed_over
+        for names, inputs in batches():
+            found = run(names, inputs)
+            for i, name in enumerate(names):
+                one = jax.tree.map(lambda a, i=i: a[i], found)
+                if np.isfinite(one.score):
+                    ids.append(name)
+                    if precision != "highest":
+                        kept.append(inputs[i])
+                    yield one
+                else:
+                    passed_over += 1
+                on_image()
+        if len(ids) < FEWEST:
+            raise ValueError(
+                f"a calibration needs at least {FEWEST} images, {opened.name} gave {len(ids)} "
+                f"({passed_over} could not be read or scored)"
+            )
 
     if on_start is not None:
         on_start(images, 0)
-    for record in _spread(opened, images, limit):
-        prepared = prepare(record, encoder, views=1, seed=seed, describe=False)
-        if prepared.error is not None:
-            passed_over += 1
-            continue
-        waiting.append((record.id, prepared.inputs[0]))
-        batch = scorer.plan(*prepared.inputs[0].shape[:2]).batch
-        if len(waiting) >= batch:
-            measure_waiting()
-    measure_waiting()
-    if len(ids) < FEWEST:
-        raise ValueError(
-            f"a calibration needs at least {FEWEST} images, {opened.name} gave {len(ids)} "
-            f"({passed_over} could not be read or scored)"
-        )
-    measured = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+    most = max(1, min(_MOST_COTANGENTS, (encoder.embedding_size - 2) // 2))
+    cotangents, parts = fitting.choose_and_restrict(measured(), most, seed)
+    for i, image in enumerate(kept):
+        parts[i] = parts[i]._replace(sketch=run.sketch(image, cotangents))
+    found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
     device = jax.devices()[0]
     return Calibration(
-        SketchSamples(run.cotangents, measured, run.rank),
+        SketchSamples(cotangents, found, run.rank),
         locked_settings(encoder, precision) | {"rank": run.rank},
         {
             "encoder": encoder.name,
@@ -276,12 +286,9 @@ class _Measuring:
 
     def __init__(self, scorer: Scorer):
         self.scorer = scorer
-        k = scorer.encoder.embedding_size
-        most = max(1, min(_MOST_COTANGENTS, (k - 2) // 2))
-        self.cotangents = fitting.draw_cotangents(k, most, scorer.seed)
         self.rank = 0
         self._compiled = jax.jit(self._measure, static_argnums=3)
-        self._sketched = jax.jit(self._sketch, static_argnums=2)
+        self._sketched = jax.jit(self._sketch, static_argnums=3)
         self._seconds: list[float] = []
         self._last = np.zeros((0, 0, 0, 0), np.float32)
 
@@ -315,24 +322,29 @@ class _Measuring:
         with matmul_precision("highest"):
             found = jax.block_until_ready(self._compiled(state, images[fill], keys, plan.chunk))
         self._seconds.append((time.monotonic() - began) / plan.batch)
-        if scorer.precision != "highest":
-            with matmul_precision(scorer.precision):
-                found = found._replace(sketch=self._sketched(state, images[fill], plan.chunk))
         return jax.tree.map(lambda a: np.asarray(a)[:count], found)
+
+    def sketch(
+        self, image: Float[np.ndarray, "h w c"], cotangents: Float[np.ndarray, "p k"]
+    ) -> Float[np.ndarray, "p p"]:
+        """The sketch of one image in the scorer's own precision."""
+        scorer = self.scorer
+        chunk = scorer.plan(*image.shape[:2]).chunk
+        with matmul_precision(scorer.precision):
+            return np.asarray(self._sketched(scorer.encoder.state, image, cotangents, chunk))
 
     def _measure(self, state, images: Array, keys: Array, chunk: int) -> Measurement:
         def one(image: Array, key: Array) -> Measurement:
             operator = jacobian_of(self.scorer.encoder, state, image, chunk)
             self.rank = operator.live
-            return fitting.measure(operator, jnp.asarray(self.cotangents), RANDOM, key)
+            return fitting.measure(operator, RANDOM, key)
 
         return jax.vmap(one)(images, keys)
 
-    def _sketch(self, state, images: Array, chunk: int) -> Array:
-        omega = jnp.asarray(self.cotangents)
-        return jax.vmap(
-            lambda x: fitting.sketch_rows(jacobian_of(self.scorer.encoder, state, x, chunk), omega)
-        )(images)
+    def _sketch(self, state, image: Array, cotangents: Array, chunk: int) -> Array:
+        return fitting.sketch_rows(
+            jacobian_of(self.scorer.encoder, state, image, chunk), cotangents
+        )
 
 
 def _spread(source: Any, images: int, limit: int | None) -> Iterator[Record]:

@@ -7,7 +7,7 @@ import pytest
 from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Sketch, SketchSamples, jacobian
-from jepa_jax.estimators.calibrate import Measurement, draw_cotangents, measure
+from jepa_jax.estimators.calibrate import Measurement, measure, restrict
 from jepa_jax.estimators.sketch import features
 
 K, D = 24, 60
@@ -39,24 +39,25 @@ def score(matrix):
     return float(np.linalg.slogdet(np.asarray(matrix, np.float64) @ np.asarray(matrix).T)[1] / 2)
 
 
-def test_cotangents_are_orthonormal_nested_and_seeded():
-    omega = draw_cotangents(K, 12, seed=3)
-    np.testing.assert_allclose(omega @ omega.T, np.eye(12), atol=1e-6)
-    np.testing.assert_array_equal(omega, draw_cotangents(K, 12, seed=3))
-    np.testing.assert_allclose(draw_cotangents(K, 5, seed=3), omega[:5], atol=1e-6)
-    assert np.abs(omega - draw_cotangents(K, 12, seed=4)).max() > 0.1
+def orthonormal(count):
+    return np.linalg.qr(np.random.default_rng(0).normal(size=(K, count)))[0].T
 
 
-def test_measure_gives_the_exact_score_and_the_sketch(matrices):
-    omega = jnp.asarray(draw_cotangents(K, 7))
+def test_measure_and_restrict_give_the_exact_score_and_the_sketch(matrices):
+    omega = orthonormal(7)
     null = jnp.asarray(np.linalg.svd(np.random.default_rng(0).normal(size=(K, 2)))[0][:, :2])
     live = jnp.eye(K) - null.astype(jnp.float32) @ null.T.astype(jnp.float32)
     j = operator(live @ matrices[0], null_basis=null.astype(jnp.float32))
-    found = measure(j, omega)
+    found = measure(j)
     assert float(found.score) == pytest.approx(float(Exact()(j).log_volume), abs=1e-4)
-    rows = np.asarray(omega @ live @ matrices[0])
-    np.testing.assert_allclose(found.sketch @ found.sketch.T, rows @ rows.T, rtol=1e-4, atol=1e-5)
-    assert np.abs(np.triu(found.sketch, 1)).max() == 0
+    matrix = np.asarray(live @ matrices[0])
+    assert found.sketch.shape == (K, K - 2)
+    root = np.asarray(found.sketch)
+    np.testing.assert_allclose(root @ root.T, matrix @ matrix.T, rtol=1e-4, atol=1e-5)
+    sketch = restrict(found, omega).sketch
+    rows = omega @ matrix
+    np.testing.assert_allclose(sketch @ sketch.T, rows @ rows.T, rtol=1e-4, atol=1e-5)
+    assert np.abs(np.triu(sketch, 1)).max() == 0
 
 
 def test_fitted_and_computed_features_are_the_same(matrices, samples):
@@ -183,4 +184,4 @@ def test_errors(samples, matrices):
     with pytest.raises(ValueError, match="for embeddings of K = 24, got K = 23"):
         Sketch(samples.fit(4).calibration)(operator(matrices[0][:23]))
     with pytest.raises(ValueError, match="a sketch needs D of at least 24"):
-        measure(operator(matrices[0][:, :10]), jnp.asarray(draw_cotangents(K, 4)))
+        measure(operator(matrices[0][:, :10]))

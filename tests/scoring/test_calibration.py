@@ -40,7 +40,11 @@ def test_a_sketch_scores_new_images_within_its_error(calibration, encoder, score
     scores = Scorer(encoder, sketch, batch_size=3).score(images)
     residuals = scores.jepa_score - scorer.score(images).jepa_score
     fit = calibration.samples.fit(16)
-    assert np.sqrt(np.mean(residuals**2)) < 2 * fit.rmse
+    assert np.sqrt(np.mean(residuals**2)) < 0.1 * np.std(fit.scores)
+    # These images were not drawn like the calibration's: the errors hold but for a factor.
+    assert scores.std_error is not None
+    assert scores.flagged is not None
+    assert np.mean(np.abs(residuals) < 3 * scores.std_error) > 0.7
     assert scores.flagged.dtype == bool
     assert scores.rank.tolist() == [62] * len(images)
     alone = Scorer(encoder, sketch, batch_size=1).score(images[:2])
