@@ -8,6 +8,7 @@ from streams import records
 
 from jepa_jax import Exact, Lanczos, Scorer, load_encoder
 from jepa_jax.scoring import calibrate, load_calibration
+from jepa_jax.scoring.precision import _PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,17 @@ def test_errors(calibration, encoder, tmp_path):
     (tmp_path / "calibration.json").write_text("{")
     with pytest.raises(ValueError, match="is not a readable calibration"):
         load_calibration(tmp_path)
+
+
+def test_at_another_precision_the_sketches_are_that_precisions_own(encoder, monkeypatch):
+    """Here both are float32, the only one that a CPU has: by another way, to the same sketches."""
+    monkeypatch.setitem(_PRESETS["cpu"], "tf32", "highest")
+    plain = calibrate(encoder, records(20), images=16, batch_size=4)
+    other = calibrate(encoder, records(20), images=16, batch_size=4, precision="tf32")
+    np.testing.assert_array_equal(plain.samples.cotangents, other.samples.cotangents)
+    np.testing.assert_array_equal(plain.samples.measured.score, other.samples.measured.score)
+    squares = [c.samples.measured.sketch for c in (plain, other)]
+    one, two = (s @ s.transpose(0, 2, 1) for s in squares)
+    np.testing.assert_allclose(two, one, atol=1e-4 * np.abs(one).max())
+    assert np.abs(two - one).max() > 0
+    assert other.locked["precision"] == "tf32"
