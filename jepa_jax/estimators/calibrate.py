@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jepa_jax import linalg
 from jepa_jax.estimators import factor as factors
 from jepa_jax.estimators import settings
 from jepa_jax.estimators.cotangents import choose_cotangents
@@ -85,9 +86,10 @@ def measure(
 
 def restrict(measured: Measurement, cotangents: Float[np.ndarray, "p k"]) -> Measurement:
     """What `measure` found, for these cotangents: on the host, in float64."""
-    rows = np.asarray(cotangents, np.float64) @ np.asarray(measured.sketch, np.float64)
+    root = np.asarray(measured.sketch)
+    rows = np.asarray(cotangents, np.float64) @ root.astype(np.float64)
     upper = np.asarray(np.linalg.qr(rows.T, mode="r"))
-    return measured._replace(sketch=upper.T.astype(np.float32))
+    return measured._replace(sketch=upper.T.astype(root.dtype))
 
 
 def choose_and_restrict(
@@ -111,8 +113,7 @@ def sketch_rows(jacobian: Jacobian, cotangents: Float[Array, "p k"]) -> Float[Ar
     """`Measurement.sketch` from P VJPs alone: in the precision that they are computed in."""
     root = factors.root(factors.factorise(jacobian.rows(cotangents)))
     with jax.enable_x64(root.dtype == jnp.float64):
-        sketch = factors.restricted(jnp.eye(root.shape[0], dtype=root.dtype), root)
-        return sketch.astype(jacobian.value.dtype)
+        return linalg.qr_r(root.T).T.astype(jacobian.value.dtype)
 
 
 def spearman(a: Any, b: Any) -> float:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float
 
 # At most so much below and above is left out of the eigenvalues of the mean log-Gram matrix.
@@ -35,6 +34,8 @@ def choose_cotangents(
 
     Cost: an eigenvalue decomposition in float64 a root, on the host.
     """
+    import scipy.fft  # Slow to import, and of no use to whoever only scores.
+
     total, spread, images = np.zeros((0, 0)), 0.0, 0
     for root in roots:
         logs, variance = _log_gram(np.asarray(root, np.float64))

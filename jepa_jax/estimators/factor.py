@@ -120,12 +120,6 @@ def root(factor: Factor) -> Float[Array, "m m"]:
         return _dot(factor.left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0)))
 
 
-def restricted(rows: Float[Array, "p m"], root: Float[Array, "m m"]) -> Float[Array, "p p"]:
-    """Lower triangular L with L L^T = rows A A^T rows^T, for p <= m rows of the root's type."""
-    with jax.enable_x64(root.dtype == jnp.float64):
-        return linalg.qr_r(_dot(rows, root).T).T
-
-
 def log_volume(factor: Factor) -> Float[Array, ""]:
     """Sum of the logs of A's singular values; -inf where A has no full row rank."""
     with jax.enable_x64(factor.core.dtype == jnp.float64):
