@@ -5,8 +5,6 @@ import os
 # Before JAX starts: the tests run on the CPU wherever they run, and never ask the hub.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Most of the tests' time is compilation: without LLVM's optimisation, a fifth of it is saved.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
 
 import jax
 import pytest
