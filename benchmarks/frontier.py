@@ -17,7 +17,7 @@ Lanczos has .993 at 5 times the cost of exact scores, a plain row sketch .982 at
 8 times fewer VJPs on ViT-S/14, .991 on ViT-L/14. Rescoring the lowest 5 % of 500 images exactly
 finds all of the exact lowest 1 % for 7 times fewer VJPs in all, but 85 % of the lowest 5 %.
 `limit`: there, a nonlinear regression on 6,000 simulated images leaves 2 to 17 % less error than
-the sketch's on 128: beyond that, p rows do not know more.
+the sketch's on 128: about all that is left to be had from p rows alone.
 `embedded`, by wall clock, K = 64: rank correlation .975 in a quarter of the exact score's time,
 without the depth features: there they cost more than they give.
 

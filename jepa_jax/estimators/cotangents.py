@@ -27,7 +27,7 @@ def choose_cotangents(
     direction has nearly the same share of any leading rows, which uniformly random rows give it on
     average alone.
 
-    On real Jacobians (K = 384) the sketch errs 6 to 9 % less by them than by uniformly random rows:
+    On real Jacobians (K = 384) the sketch errs 4 to 9 % less by them than by uniformly random rows:
     benchmarks/results/frontier-grams.md.
 
     Raises `ValueError` on a `count` outside 1 to K, or no root.
