@@ -87,6 +87,11 @@ class Calibration:
     def sketch(self, encoder: Encoder, cotangents: int, precision: Precision = "highest") -> Sketch:
         """The sketch of so many VJPs, for the encoder and precision that it was made for."""
         self.check(encoder, precision)
+        most = len(self.samples.cotangents)
+        if cotangents > most:
+            raise ValueError(
+                f"`cotangents` must be at most {most}, as many were measured, got {cotangents}"
+            )
         return Sketch(self.samples.fit(cotangents).calibration)
 
     def candidates(self) -> list[Candidate]:

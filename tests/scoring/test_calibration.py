@@ -71,6 +71,8 @@ def test_it_is_refused_for_anything_else(calibration, encoder):
         calibration.sketch(larger, 8)
     with pytest.raises(ValueError, match="precision: 'highest' in the calibration, 'tf32' now"):
         calibration.check(encoder, "tf32")
+    with pytest.raises(ValueError, match="`cotangents` must be at most 31, as many were measured"):
+        calibration.sketch(encoder, 32)
 
 
 def test_chooses_the_cheapest_that_reaches_the_target(calibration):
