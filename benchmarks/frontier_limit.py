@@ -1,10 +1,10 @@
-"""frontier.py: what no regression gets out of a few rows where singular vectors are random.
+"""frontier.py: what a few rows know of a spectrum where singular vectors are random.
 
 A Jacobian with uniformly distributed left singular vectors, independent of its spectrum: all that p
 fixed rows know of the spectrum is in the singular values of Omega J, so that the best predictor of
 the score is a function of these. Here the package's ridge regression with 128 calibration images
 stands beside a kernel ridge regression with thousands of simulated ones, real spectra with fresh
-singular vectors: what the latter leaves is about what there is not to be had.
+singular vectors: what the latter leaves is an indication of what there is not to be had.
 """
 
 from pathlib import Path

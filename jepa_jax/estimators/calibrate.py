@@ -34,8 +34,6 @@ _PENALTIES = np.exp(np.arange(-9, 3, 0.5))
 _NOVELTY_PENALTY = 0.1
 # The fewest images that a fit is worth: below, leave-one-out says little of the error.
 FEWEST = 16
-
-
 # Bytes of K x K matrices, of the first images, that are kept to choose cotangents from.
 _PILOT_BYTES = 2**29
 
@@ -102,10 +100,14 @@ def choose_and_restrict(
     """
     measured = iter(measured)
     pilot = list(itertools.islice(measured, 1))
-    if not pilot:
-        raise ValueError(f"a calibration needs at least {FEWEST} images, got 0")
-    pilot += itertools.islice(measured, _PILOT_BYTES // np.asarray(pilot[0].sketch).nbytes)
-    omega = choose_cotangents((np.asarray(m.sketch) for m in pilot), cotangents, seed)
+    if pilot:
+        pilot += itertools.islice(measured, _PILOT_BYTES // np.asarray(pilot[0].sketch).nbytes)
+    roots = [np.asarray(one.sketch) for one in pilot if np.isfinite(one.score)]
+    if not roots:
+        raise ValueError(
+            f"a calibration needs at least {FEWEST} images, got 0 that have a finite score"
+        )
+    omega = choose_cotangents(roots, cotangents, seed)
     return omega, [restrict(one, omega) for one in itertools.chain(pilot, measured)]
 
 

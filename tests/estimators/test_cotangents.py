@@ -65,13 +65,13 @@ def test_nothing_is_left_out_where_images_have_nothing_in_common():
         return np.mean([np.log(np.square(omega @ root).sum()) for root in roots])
 
     assert level(many[:30]) == pytest.approx(level(many[30:]), abs=0.02)
-    mean = sum(vectors_of_logs(root) for root in many[:30])
+    mean = sum(log_gram(root) for root in many[:30])
     shares = np.square(omega @ np.linalg.eigh(mean)[1]).sum(0)
     assert shares[:30].mean() == pytest.approx(0.24, abs=0.04)
     assert shares[92:].mean() == pytest.approx(0.24, abs=0.06)
 
 
-def vectors_of_logs(root):
+def log_gram(root):
     left, sigma, _ = np.linalg.svd(root)
     return (left * np.log(sigma)) @ left.T
 

@@ -181,6 +181,11 @@ def test_errors(samples, matrices):
     bad = samples.measured._replace(score=np.full(50, np.inf))
     with pytest.raises(ValueError, match="50 of 50 calibration scores are not finite"):
         SketchSamples(samples.cotangents, bad, K)
+    broken = [operator(m) for m in (*matrices[:19], jnp.nan * matrices[0])]
+    with pytest.raises(ValueError, match="1 of 20 calibration scores are not finite"):
+        SketchSamples.measure(broken, cotangents=4)
+    with pytest.raises(ValueError, match="at least 16 images, got 0 that have a finite score"):
+        SketchSamples.measure(broken[-1:], cotangents=4)
     with pytest.raises(ValueError, match="for embeddings of K = 24, got K = 23"):
         Sketch(samples.fit(4).calibration)(operator(matrices[0][:23]))
     with pytest.raises(ValueError, match="a sketch needs D of at least 24"):
