@@ -45,9 +45,9 @@ from jepa_jax.evaluation import (
     cross_scores,
     detection_metrics,
 )
-from jepa_jax.evaluation.detector import Detector
-from jepa_jax.evaluation.figure import write_json
-from jepa_jax.training import odd
+from jepa_jax.evaluation.detectors.detector import Detector
+from jepa_jax.evaluation.results import write_json
+from tools import odd_images as odd
 
 RESULTS = Path(__file__).parent / "results"
 RATES = (0.01, 0.05, 0.1, 0.2)

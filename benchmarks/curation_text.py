@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jepa_jax.evaluation.figure import markdown
+from jepa_jax.evaluation.tables import markdown
 
 
 def _pm(value: list[float], digits: int = 3, sign: bool = False) -> str:

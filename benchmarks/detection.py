@@ -36,7 +36,8 @@ from frontier_report import versions
 from jepa_jax import load_encoder
 from jepa_jax.evaluation import evaluate
 from jepa_jax.evaluation.features import Features
-from jepa_jax.evaluation.figure import draw, write_json
+from jepa_jax.evaluation.figure import draw
+from jepa_jax.evaluation.results import write_json
 
 RESULTS = Path(__file__).parent / "results"
 GRAMS = "grams_vits14_112.npz"

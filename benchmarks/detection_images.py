@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jepa_jax import Scorer
 from jepa_jax.data import Record
+from jepa_jax.data.image_facts import image_facts
 from jepa_jax.evaluation import Features
-from jepa_jax.scoring.rows import image_facts
-from jepa_jax.training import odd
 from jepa_jax.training.digits import load_digits
+from tools import odd_images as odd
 
 SIDE = odd.SIDE
 _FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf")

@@ -4,7 +4,7 @@ import numpy as np
 
 from jepa_jax.evaluation import Comparison, Features, Mahalanobis, assess, default_detectors
 from jepa_jax.evaluation.bootstrap import intervals_of
-from jepa_jax.evaluation.detector import Detector
+from jepa_jax.evaluation.detectors.detector import Detector
 
 
 def detectors_for(features: Features, flow: bool = True) -> list[Detector]:

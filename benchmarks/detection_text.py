@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from jepa_jax.evaluation.comparison import Comparison
-from jepa_jax.evaluation.figure import markdown, table
+from jepa_jax.evaluation.tables import markdown, table
 
 # AUROC of JEPA-SCORE, CIFAR-10 against each, n = 500 a side for S and 200 for the others.
 PUBLISHED = {

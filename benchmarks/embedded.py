@@ -21,9 +21,9 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from jepa_jax import Exact, jacobian, load_encoder
-from jepa_jax.training import odd
 from jepa_jax.training.digits import load_digits
 from jepa_jax.training.trainer import initial_model
+from tools import odd_images as odd
 
 RESULT = Path(__file__).parent / "results" / "embedded.json"
 BATCH = 50

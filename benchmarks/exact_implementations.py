@@ -59,7 +59,7 @@ def listing1(folder: Path) -> Run:
 
 def listing1_a_core(folder: Path) -> Run:
     """Listing 1 in as many processes as there are cores, one core each, at the same time."""
-    from jepa_jax.scoring.processes import available_cores
+    from jepa_jax.scoring.cores import available_cores
 
     started = [start(folder, "Listing 1 (PyTorch)", core=core) for core in available_cores()]
     runs = [Run(**answer(process, "Listing 1")) for process in started]
@@ -99,7 +99,7 @@ def ours(folder: Path, factor: str) -> Run:
 def ours_a_core(folder: Path) -> Run:
     """Our scorer in a worker process a core; memory is not measured."""
     from jepa_jax import Exact, Scorer, load_encoder
-    from jepa_jax.scoring.processes import available_cores
+    from jepa_jax.scoring.cores import available_cores
 
     count = len(available_cores())
     scorer = Scorer(load_encoder(folder), Exact(), processes=count)
@@ -121,7 +121,7 @@ def sketched(folder: Path) -> Run:
     import jax.numpy as jnp
 
     from jepa_jax import Scorer, Sketch, SketchSamples, load_encoder
-    from jepa_jax.estimators.calibrate import Measurement
+    from jepa_jax.estimators.sketch.measurement import Measurement
 
     encoder = load_encoder(folder)
     image = image_of(folder)

@@ -12,7 +12,7 @@ import numpy as np
 from frontier_metrics import cost
 
 from jepa_jax import linalg
-from jepa_jax.jacobian import Jacobian
+from jepa_jax.jacobian_operator import Jacobian
 
 
 class Baseline(NamedTuple):

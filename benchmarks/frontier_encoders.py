@@ -15,9 +15,9 @@ from frontier_report import Row
 
 from jepa_jax import Encoder, Exact, Hutchinson, Lanczos, Scorer, Sketch, SketchSamples, jacobian
 from jepa_jax.estimators import Estimate, Estimator
-from jepa_jax.estimators.calibrate import choose_and_restrict, measure
-from jepa_jax.training import odd
+from jepa_jax.estimators.sketch.measurement import choose_and_restrict, measure
 from jepa_jax.training.digits import load_digits
+from tools import odd_images as odd
 
 INSIDE = "in distribution"
 

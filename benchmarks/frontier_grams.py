@@ -17,7 +17,7 @@ from frontier_protocol import (
 from frontier_report import Row, row
 
 from jepa_jax.encoders.covariates import LEVELS
-from jepa_jax.estimators.calibrate import Measurement
+from jepa_jax.estimators.sketch.measurement import Measurement
 
 FILE = "grams_vits14_112.npz"
 INSIDE = "animal"

@@ -14,7 +14,7 @@ from frontier_metrics import assess
 from frontier_report import table
 
 from jepa_jax import SketchSamples
-from jepa_jax.estimators.calibrate import Measurement
+from jepa_jax.estimators.sketch.measurement import Measurement
 
 INSIDE = "cifar10"
 FILE = "spectra_dinov2_vits14.npz"

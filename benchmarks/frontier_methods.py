@@ -10,8 +10,13 @@ from frontier_baselines import random_cotangents
 
 from jepa_jax import Hutchinson, Lanczos, Sketch, SketchSamples, XTrace, jacobian
 from jepa_jax.estimators import Estimate
-from jepa_jax.estimators.calibrate import Measurement, choose_and_restrict, measure, restrict
-from jepa_jax.estimators.sketch import SketchCalibration
+from jepa_jax.estimators.sketch.estimator import SketchCalibration
+from jepa_jax.estimators.sketch.measurement import (
+    Measurement,
+    choose_and_restrict,
+    measure,
+    restrict,
+)
 
 CLASSICAL = {
     "Lanczos": [Lanczos(10, 1), Lanczos(20, 1), Lanczos(20, 4), Lanczos(30, 8), Lanczos(50, 16)],

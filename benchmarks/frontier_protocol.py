@@ -9,7 +9,7 @@ from frontier_metrics import assess, cost, mean_of, stated_errors
 from frontier_report import Row, row
 
 from jepa_jax import SketchSamples
-from jepa_jax.estimators.calibrate import Measurement
+from jepa_jax.estimators.sketch.measurement import Measurement
 
 
 def folds(groups: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -21,8 +21,9 @@ from flax import nnx
 
 from jepa_jax import Exact, Hutchinson, Lanczos, Sketch, SketchCalibration, XTrace, jacobian
 from jepa_jax.encoders import embedding as embeddings
-from jepa_jax.encoders.encoder import FAMILIES, abstract_model
-from jepa_jax.scoring.plan import make_plan
+from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.parameters import abstract_model
+from jepa_jax.scoring.batch_sizes import make_plan
 
 EXACT = (
     ("facebook/dinov2-small", 224),

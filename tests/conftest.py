@@ -12,9 +12,9 @@ from jaxtyping import install_import_hook
 
 # The mathematics is checked against its annotated shapes, from before it is first imported.
 _hook = install_import_hook(
-    ["jepa_jax.jacobian", "jepa_jax.estimators.factor"], "beartype.beartype"
+    ["jepa_jax.jacobian_operator", "jepa_jax.estimators.factor"], "beartype.beartype"
 )
-import jepa_jax  # noqa: E402, F401
+from jepa_jax import Exact, Scorer, load_encoder  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -31,3 +31,15 @@ def compiled_once(tmp_path_factory):
     """Equal programs, as of two scorers of one encoder, are compiled once a test run."""
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.fixture(scope="session")
+def encoder():
+    """The encoder that comes with the package."""
+    return load_encoder("embedded")
+
+
+@pytest.fixture(scope="session")
+def scorer(encoder):
+    """One compiled scorer for all tests of a process."""
+    return Scorer(encoder, Exact(), batch_size=3)

@@ -19,7 +19,7 @@ from jepa_jax.scoring import log_density
 from jepa_jax.training.config import Training, read_model
 from jepa_jax.training.networks import null_basis
 from jepa_jax.training.objectives import invariance, sigreg, uniformity, uniformity_floor
-from jepa_jax.training.run import run
+from jepa_jax.training.training_run import run
 
 HERE = Path(__file__).parent
 TRAINED = HERE.parent.parent / "build" / "density"

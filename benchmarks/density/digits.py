@@ -21,8 +21,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax.data.image_facts import image_facts
 from jepa_jax.scoring import log_density
-from jepa_jax.scoring.rows import image_facts
 
 sys.path.append(str(Path(__file__).parent.parent))
 import detection_images as pictures

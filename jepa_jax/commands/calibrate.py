@@ -6,31 +6,38 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.candidates import print_candidates
-from jepa_jax.commands.options import Precision
+from jepa_jax.commands.options import (
+    BatchSize,
+    Embedding,
+    Encoder,
+    ImageSize,
+    Limit,
+    Precision,
+    Seed,
+    Source,
+)
 from jepa_jax.commands.terminal import Progressing, leave, messages, plain_errors
 
 
 def calibrate(
-    source: Annotated[str, typer.Argument(help="Images like those to be scored; as in `score`.")],
-    encoder: Annotated[str, typer.Option(help="As in `score`.")],
+    source: Source,
+    encoder: Encoder,
     out: Annotated[Path, typer.Option(help="Folder for the calibration.")],
     images: Annotated[int, typer.Option(min=16, help="Images to score exactly.")] = 128,
     precision: Annotated[
         Precision, typer.Option(help="Of the sketch; exact scores are always 'highest'.")
     ] = Precision.highest,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at once.")] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
-    ] = None,
-    embedding: Annotated[str | None, typer.Option(help="As in `score`.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of cotangents.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only of the first N images.")] = None,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    embedding: Embedding = None,
+    seed: Seed = 0,
+    limit: Limit = None,
 ) -> None:
     """Measure exact scores of a few images, for `score --method sketch --calibration DIR`."""
     with plain_errors():
-        from jepa_jax import load_encoder
-        from jepa_jax.scoring import calibrate as measure
-        from jepa_jax.scoring.calibration import check_folder
+        from jepa_jax.calibration import calibrate as measure
+        from jepa_jax.calibration.calibration import check_folder
+        from jepa_jax.encoders import load_encoder
 
         check_folder(out)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)

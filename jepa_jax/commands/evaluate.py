@@ -1,13 +1,23 @@
 """`jepa-jax evaluate`: the score beside label-free baselines, without leakage."""
 
 import importlib.util
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jepa_jax.commands.options import Precision
+from jepa_jax.commands.estimators import make_estimator
+from jepa_jax.commands.options import (
+    BatchSize,
+    Embedding,
+    ImageSize,
+    MatrixProducts,
+    Method,
+    Precision,
+    Seed,
+    check_settings,
+    with_method_settings,
+)
 from jepa_jax.commands.terminal import (
     Progressing,
     leave,
@@ -16,17 +26,12 @@ from jepa_jax.commands.terminal import (
     results,
     warn_of_idle_gpu,
 )
+from jepa_jax.estimators.methods import METHODS
 
 _OURS = ("evaluation.json", "evaluation.png", "image_scores.parquet", "scores", "calibration")
 
 
-class _Method(StrEnum):
-    exact = "exact"
-    sketch = "sketch"
-    lanczos = "lanczos"
-    hutchinson = "hutchinson"
-
-
+@with_method_settings
 def evaluate(
     reference: Annotated[
         str,
@@ -42,14 +47,15 @@ def evaluate(
         str | None, typer.Option(help="As in `score`; not needed where all sets are scored.")
     ] = None,
     method: Annotated[
-        list[_Method] | None,
+        list[Method] | None,
         typer.Option(help="Estimator of the score; several may be given. [default: exact]"),
     ] = None,
     calibration: Annotated[
         Path | None,
         typer.Option(help="sketch: a calibration; without one, made on reference images."),
     ] = None,
-    cotangents: Annotated[int, typer.Option(min=1, help="sketch: VJPs an image.")] = 32,
+    *,
+    method_settings: dict[str, int],
     neighbours: Annotated[str, typer.Option(help="k of k-NN, several.")] = "1,5,50",
     flow: Annotated[bool, typer.Option(help="Fit a normalising flow too.")] = True,
     drop_shared: Annotated[
@@ -61,13 +67,11 @@ def evaluate(
     ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 1000,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    precision: Annotated[Precision, typer.Option(help="Matrix products.")] = Precision.highest,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at once.")] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
-    ] = None,
-    embedding: Annotated[str | None, typer.Option(help="As in `score`.")] = None,
-    seed: Annotated[int, typer.Option(help="Of estimators, detectors and resamples.")] = 0,
+    precision: MatrixProducts = Precision.highest,
+    batch_size: BatchSize = None,
+    image_size: ImageSize = None,
+    embedding: Embedding = None,
+    seed: Seed = 0,
 ) -> None:
     """Compare the JEPA-SCORE with label-free baselines: who tells OUTLIERS from INLIERS best?
 
@@ -76,16 +80,17 @@ def evaluate(
     with plain_errors():
         import jax
 
-        from jepa_jax import load_encoder
+        from jepa_jax.encoders import load_encoder
         from jepa_jax.evaluation import default_detectors
         from jepa_jax.evaluation import evaluate as run
-        from jepa_jax.scoring.folders import check_ours
+        from jepa_jax.store.folder import check_ours
 
         check_ours(out, lambda name: name in _OURS)
         if importlib.util.find_spec("sklearn") is None:
             raise ValueError("evaluate needs scikit-learn: pip install 'jepa-jax[evaluation]'")
         ks = _numbers(neighbours)
-        methods = list(dict.fromkeys(method or [_Method.exact]))
+        methods = list(dict.fromkeys(each.value for each in method or ())) or ["exact"]
+        check_settings(method_settings, methods)
         loaded = None
         if encoder is not None:
             loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
@@ -94,14 +99,12 @@ def evaluate(
             warn_of_idle_gpu(platform)
         try:
             calibrated = None
-            if _Method.sketch in methods:
+            if any(METHODS[each].calibrated for each in methods):
                 calibrated = _calibration(
                     loaded, reference, out, calibration, precision, batch_size, seed, limit
                 )
             columns = (
-                ["jepa_score"]
-                if len(methods) == 1
-                else [f"jepa_score:{each.value}" for each in methods]
+                ["jepa_score"] if len(methods) == 1 else [f"jepa_score:{each}" for each in methods]
             )
             found = run(
                 loaded,
@@ -110,7 +113,13 @@ def evaluate(
                 outliers=_named(outliers),
                 out=out,
                 estimators={
-                    each.value: _estimator(each, loaded, calibrated, cotangents, precision)
+                    each: make_estimator(
+                        each,
+                        method_settings,
+                        encoder=loaded,
+                        precision=precision.value,
+                        calibration=calibrated,
+                    )
                     for each in methods
                 }
                 if loaded is not None
@@ -162,9 +171,9 @@ def _named(sources: list[str]) -> dict[str, str]:
 
 def _calibration(encoder, reference, out: Path, given, precision, batch_size, seed, limit):
     """The calibration that was given, or one of reference images alone, kept in `out`."""
+    from jepa_jax.calibration import calibrate, load_calibration
+    from jepa_jax.calibration.calibration import FACTS
     from jepa_jax.evaluation.scored import is_scores_folder
-    from jepa_jax.scoring import calibrate, load_calibration
-    from jepa_jax.scoring.calibration import FACTS
 
     if given is not None:
         return load_calibration(given)
@@ -191,17 +200,10 @@ def _calibration(encoder, reference, out: Path, given, precision, batch_size, se
     return found
 
 
-def _estimator(method: _Method, encoder, calibration, cotangents: int, precision):
-    from jepa_jax import Exact, Hutchinson, Lanczos
-
-    if method == _Method.sketch:
-        return calibration.sketch(encoder, cotangents, precision.value)
-    return {"exact": Exact, "lanczos": Lanczos, "hutchinson": Hutchinson}[method.value]()
-
-
 def _write(found, out: Path) -> None:
     """evaluation.json, evaluation.png and image_scores.parquet."""
-    from jepa_jax.evaluation.figure import draw, write_image_scores, write_json
+    from jepa_jax.evaluation.figure import draw
+    from jepa_jax.evaluation.results import write_image_scores, write_json
 
     out.mkdir(parents=True, exist_ok=True)
     write_json(found.record(), out / "evaluation.json")
@@ -213,7 +215,7 @@ def _write(found, out: Path) -> None:
 
 
 def _show(found, out: Path) -> None:
-    from jepa_jax.evaluation.figure import aligned, table
+    from jepa_jax.evaluation.tables import aligned, table
 
     comparison = found.comparison
     sizes = ", ".join(f"{n} {name}" for name, n in comparison.sizes.items())

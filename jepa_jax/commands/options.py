@@ -1,9 +1,106 @@
-"""What several commands take."""
+"""Options that several commands share, each written once, and the settings of the methods."""
 
+import functools
+import inspect
+from collections.abc import Callable, Iterable
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jepa_jax.estimators.methods import METHODS
+
+Method = StrEnum("Method", list(METHODS))
+MethodOrAuto = StrEnum("MethodOrAuto", [*METHODS, "auto"])
 
 
 class Precision(StrEnum):
     highest = "highest"
     tf32 = "tf32"
     bf16 = "bf16"
+
+
+Scores = Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="Folder, image, .txt list, .tar, .parquet, .npz, pattern such as 'shards/*.tar', "
+        "or 'hf:owner/name[:split]'."
+    ),
+]
+Encoder = Annotated[
+    str, typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
+]
+Embedding = Annotated[
+    str | None,
+    typer.Option(help="cls, mean, projected, cls@N, each with an optional +normalized."),
+]
+ImageSize = Annotated[int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images at once.")]
+MatrixProducts = Annotated[Precision, typer.Option(help="Matrix products.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
+Seed = Annotated[int, typer.Option(help="Seed of all that is random.")]
+CalibrationFolder = Annotated[Path | None, typer.Option(help="Folder made by `calibrate`.")]
+Labels = Annotated[
+    str,
+    typer.Option(
+        help="Classes: auto, folder, top, none, column:NAME of the source, or a CSV or Parquet "
+        "file of id and label."
+    ),
+]
+
+
+def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with an option for every setting of the methods in the place of its parameter
+    `method_settings`, which gets those that were given."""
+    meanings: dict[str, str] = {}
+    for method in METHODS.values():
+        for s in method.settings:
+            of = f"{method.name}: {s.meaning} ({s.default})"
+            meanings[s.name] = f"{meanings[s.name]}; {of}" if s.name in meanings else of
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name != "method_settings":
+            parameters.append(parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
+            continue
+        for name, meaning in meanings.items():
+            option = Annotated[
+                int | None, typer.Option(min=1, help=meaning[0].upper() + meaning[1:] + ".")
+            ]
+            parameters.append(
+                inspect.Parameter(
+                    name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=option
+                )
+            )
+    signature = inspect.Signature(parameters)
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = {name: bound.arguments.pop(name) for name in meanings}
+        settings = {name: value for name, value in given.items() if value is not None}
+        command(**bound.arguments, method_settings=settings)
+
+    del run.__wrapped__  # Its own signature is the one that counts.
+    run.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def check_settings(settings: dict[str, int], methods: Iterable[str]) -> None:
+    """Raises `ValueError` where an option was given that belongs to none of these methods."""
+    methods = list(methods)
+    known = {s.name for name in methods if name in METHODS for s in METHODS[name].settings}
+    for name in settings:
+        if name not in known:
+            owners = [m.name for m in METHODS.values() if name in {s.name for s in m.settings}]
+            raise ValueError(
+                f"--{name} is a setting of {' and '.join(owners)}, not of {' or '.join(methods)}"
+            )
+
+
+def split_store(text: str) -> list[str]:
+    """'embedding,image' as a list of groups of columns."""
+    return [name.strip() for name in text.split(",") if name.strip()]

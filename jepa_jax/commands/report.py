@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from jepa_jax.commands.options import Labels, Scores
 from jepa_jax.commands.terminal import Progressing, messages, plain_errors
 
 
 def report(
-    scores: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")],
+    scores: Scores,
     out: Annotated[Path, typer.Option(help="The file; a report that is there is replaced.")] = Path(
         "report.html"
     ),
@@ -17,13 +18,7 @@ def report(
         str | None, typer.Option(help="Where the images are now, if not where they were scored.")
     ] = None,
     no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
-    labels: Annotated[
-        str,
-        typer.Option(
-            help="Classes: auto, folder, top, none, column:NAME of the source, or a CSV or Parquet "
-            "file of id and label."
-        ),
-    ] = "auto",
+    labels: Labels = "auto",
     thumbnails: Annotated[int, typer.Option(min=0, help="The most pictures.")] = 2000,
     near_identical: Annotated[
         float,

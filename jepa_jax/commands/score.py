@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.candidates import print_candidates
-from jepa_jax.commands.options import Precision
+from jepa_jax.commands.estimators import make_estimator, read_calibration
+from jepa_jax.commands.options import (
+    BatchSize,
+    CalibrationFolder,
+    Embedding,
+    Encoder,
+    ImageSize,
+    Limit,
+    MatrixProducts,
+    MethodOrAuto,
+    Precision,
+    Seed,
+    Source,
+    check_settings,
+    split_store,
+    with_method_settings,
+)
 from jepa_jax.commands.terminal import (
     Progressing,
     leave,
@@ -15,14 +31,7 @@ from jepa_jax.commands.terminal import (
     plain_errors,
     warn_of_idle_gpu,
 )
-
-
-class _Method(StrEnum):
-    exact = "exact"
-    sketch = "sketch"
-    lanczos = "lanczos"
-    hutchinson = "hutchinson"
-    auto = "auto"
+from jepa_jax.store.schema import STORABLE
 
 
 class _Rank(StrEnum):
@@ -30,30 +39,20 @@ class _Rank(StrEnum):
     clip = "clip"
 
 
+@with_method_settings
 def score(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="Folder, image, .txt list, .tar, .parquet, .npz, pattern such as 'shards/*.tar', "
-            "or 'hf:owner/name[:split]'."
-        ),
-    ],
-    encoder: Annotated[
-        str, typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
-    ],
+    source: Source,
+    encoder: Encoder,
     out: Annotated[
         Path, typer.Option(help="Folder for the scores; the same command continues it.")
     ],
     method: Annotated[
-        _Method, typer.Option(help="Estimator; auto: the fastest that reaches --target-spearman.")
-    ] = _Method.exact,
-    calibration: Annotated[
-        Path | None, typer.Option(help="Folder made by `calibrate`, for sketch and auto.")
-    ] = None,
-    cotangents: Annotated[int, typer.Option(min=1, help="sketch: VJPs an image.")] = 32,
-    steps: Annotated[int, typer.Option(min=1, help="lanczos: steps.")] = 20,
-    degree: Annotated[int, typer.Option(min=1, help="hutchinson: polynomial degree.")] = 50,
-    probes: Annotated[int, typer.Option(min=1, help="lanczos, hutchinson: random probes.")] = 4,
+        MethodOrAuto,
+        typer.Option(help="Estimator; auto: the fastest that reaches --target-spearman."),
+    ] = MethodOrAuto.exact,  # pyright: ignore[reportAttributeAccessIssue]
+    calibration: CalibrationFolder = None,
+    *,
+    method_settings: dict[str, int],
     refine: Annotated[
         str | None,
         typer.Option(help="Score the lowest share again exactly, and flagged images: '5%'."),
@@ -70,34 +69,33 @@ def score(
     rank: Annotated[
         _Rank, typer.Option(help="structural: null directions left out; clip: as Listing 1.")
     ] = _Rank.structural,
-    precision: Annotated[Precision, typer.Option(help="Matrix products.")] = Precision.highest,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at once.")] = None,
+    precision: MatrixProducts = Precision.highest,
+    batch_size: BatchSize = None,
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="On a CPU: worker processes (default: one a core in long runs)."),
     ] = None,
     views: Annotated[int, typer.Option(min=1, help="Random views an image (Eq. 4).")] = 1,
-    image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")
-    ] = None,
-    embedding: Annotated[
-        str | None,
-        typer.Option(help="cls, mean, projected, cls@N, each with an optional +normalized."),
-    ] = None,
+    image_size: ImageSize = None,
+    embedding: Embedding = None,
     store: Annotated[
-        str, typer.Option(help="Groups of columns to add: embedding,spectrum,image.")
+        str,
+        typer.Option(help=f"Groups of columns to add, of {','.join(STORABLE)}."),
     ] = "",
-    seed: Annotated[int, typer.Option(help="Seed of views and random estimators.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    seed: Seed = 0,
+    limit: Limit = None,
 ) -> None:
     """Score every image of SOURCE: one row an input, in a folder that a rerun continues."""
     with plain_errors():
         import jax
 
-        from jepa_jax import Exact, Scorer, load_encoder
-        from jepa_jax.scoring.processes import worthwhile
+        from jepa_jax.encoders import load_encoder
+        from jepa_jax.estimators import Exact
+        from jepa_jax.scoring import Scorer
+        from jepa_jax.scoring.batch_sizes import worthwhile
         from jepa_jax.scoring.refine import Refinement
 
+        check_settings(method_settings, [method.value])
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
         refinement = Refinement(**shares) if any(shares.values()) else None
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
@@ -107,26 +105,31 @@ def score(
             f"{device.platform} ({device.device_kind}), {method.value}, precision {precision.value}"
         )
         warn_of_idle_gpu(device.platform)
-        groups = [name.strip() for name in store.split(",") if name.strip()]
+        groups = split_store(store)
         try:
-            estimator = _estimator(
-                method,
-                loaded,
-                source,
-                out,
-                rank=rank.value,
-                calibration=calibration,
-                cotangents=cotangents,
-                steps=steps,
-                degree=degree,
-                probes=probes,
-                target_spearman=target_spearman,
-                calibration_images=calibration_images,
-                precision=precision.value,
-                batch_size=batch_size,
-                seed=seed,
-                limit=limit,
-            )
+            if method.value == "auto":
+                estimator = _automatic(
+                    loaded,
+                    source,
+                    out,
+                    rank=rank.value,
+                    calibration=calibration,
+                    target_spearman=target_spearman,
+                    calibration_images=calibration_images,
+                    precision=precision.value,
+                    batch_size=batch_size,
+                    seed=seed,
+                    limit=limit,
+                )
+            else:
+                estimator = make_estimator(
+                    method.value,
+                    method_settings,
+                    encoder=loaded,
+                    precision=precision.value,
+                    calibration=read_calibration(method.value, calibration),
+                    rank=rank.value,
+                )
             if processes is None and device.platform != "cpu":
                 processes = 1  # Without a listing of the source.
             elif processes is None:
@@ -142,7 +145,7 @@ def score(
                 seed=seed,
                 processes=processes,
             )
-            if method == _Method.auto and isinstance(estimator, Exact):
+            if method.value == "auto" and isinstance(estimator, Exact):
                 refinement = None  # Nothing is left to refine.
             with Progressing("scoring") as progress:
                 summary = scorer.run(
@@ -163,36 +166,14 @@ def score(
             raise typer.Exit(1)
 
 
-def _estimator(method: _Method, encoder, source: str, out: Path, **s):
-    """The estimator that the options of `score` name."""
-    from jepa_jax import Exact, Hutchinson, Lanczos
-    from jepa_jax.scoring import load_calibration
-
-    if method == _Method.exact:
-        return Exact(rank=s["rank"])
-    if method == _Method.lanczos:
-        return Lanczos(steps=s["steps"], probes=s["probes"], rank=s["rank"])
-    if method == _Method.hutchinson:
-        return Hutchinson(degree=s["degree"], probes=s["probes"], rank=s["rank"])
-    if s["rank"] != "structural":
-        raise ValueError(f"--method {method.value} needs --rank structural, got {s['rank']}")
-    if method == _Method.sketch:
-        if s["calibration"] is None:
-            raise ValueError(
-                "--method sketch needs --calibration DIR, made by `jepa-jax calibrate SOURCE "
-                "--encoder E --out DIR`; --method auto calibrates by itself"
-            )
-        calibration = load_calibration(s["calibration"])
-        return calibration.sketch(encoder, s["cotangents"], s["precision"])
-    return _automatic(encoder, source, out, **s)
-
-
 def _automatic(encoder, source: str, out: Path, **s):
     """The fastest estimator that reaches the target on calibration images; says which."""
-    from jepa_jax import Exact
-    from jepa_jax.scoring import load_calibration
-    from jepa_jax.scoring.calibration import calibrate_for_run
+    from jepa_jax.calibration import load_calibration
+    from jepa_jax.calibration.measuring import calibrate_for_run
+    from jepa_jax.estimators import Exact
 
+    if s["rank"] != "structural":
+        raise ValueError(f"--method auto needs --rank structural, got {s['rank']}")
     total = _count(source, s["limit"])
     if s["calibration"] is not None:
         calibration = load_calibration(s["calibration"])

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from jepa_jax.commands.options import Labels, Scores
 from jepa_jax.commands.terminal import messages, plain_errors
 
 
@@ -17,7 +18,7 @@ class _Side(StrEnum):
 
 
 def select(
-    scores: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")],
+    scores: Scores,
     bottom: Annotated[
         str | None, typer.Option(help="The least typical: a share '1%' or a number '500'.")
     ] = None,
@@ -55,13 +56,7 @@ def select(
         list[str] | None, typer.Option("--class", help="Only of this class; may be repeated.")
     ] = None,
     match: Annotated[str, typer.Option(help="Only images with this text in their id.")] = "",
-    labels: Annotated[
-        str,
-        typer.Option(
-            help="Classes: auto, folder, top, none, column:NAME of the source, or a CSV or Parquet "
-            "file of id and label."
-        ),
-    ] = "auto",
+    labels: Labels = "auto",
     invert: Annotated[
         bool, typer.Option("--invert", help="Take what would be left: what to keep.")
     ] = False,
@@ -89,7 +84,7 @@ def select(
     with plain_errors():
         from jepa_jax.report.choice import Choice, choose
         from jepa_jax.report.export import check_format, names, text_list, write_selection
-        from jepa_jax.report.table import read_scores
+        from jepa_jax.store.table import read_scores
 
         if out is not None:
             check_format(out)
@@ -153,9 +148,9 @@ def _rule(table, labels: str, *, reference: Path | None, rate: str, side: str, *
 
 def _fitted(table, reference: Path, rate: str, side: str, per_class: bool):
     """The rule fitted on another folder's scores; says what it is."""
-    from jepa_jax.report.reference import check_comparable, describe, fit_outside, shared_ids
+    from jepa_jax.report.fitted_threshold import check_comparable, describe, fit_outside, shared_ids
     from jepa_jax.report.selection import Amount
-    from jepa_jax.report.table import read_scores
+    from jepa_jax.store.table import read_scores
 
     if per_class:
         raise ValueError("--reference fits one threshold for all: it excludes --per-class")

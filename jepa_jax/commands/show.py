@@ -1,19 +1,15 @@
 """`jepa-jax show`: a folder of scores in numbers."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from jepa_jax.commands.options import Scores
 from jepa_jax.commands.terminal import plain_errors, results
 
 
 def show(
-    scores: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")],
+    scores: Scores,
 ) -> None:
     """Show a folder of scores: counts by status, quantiles, the ten lowest and highest."""
     with plain_errors():
-        from jepa_jax.report import summarize
+        from jepa_jax.store import summarize
 
         summary = summarize(scores)
     settings = summary.settings

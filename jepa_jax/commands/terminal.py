@@ -92,7 +92,7 @@ class plain_errors:
 def _is_dead_worker(error: BaseException | None) -> bool:
     if not isinstance(error, RuntimeError):  # Most errors need not import what knows of workers.
         return False
-    from jepa_jax.scoring.processes import WorkerDied
+    from jepa_jax.scoring.workers import WorkerDied
 
     return isinstance(error, WorkerDied)
 

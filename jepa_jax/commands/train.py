@@ -25,7 +25,7 @@ def train(
     with plain_errors():
         from jepa_jax.training.config import Training
         from jepa_jax.training.networks import parameters
-        from jepa_jax.training.run import run
+        from jepa_jax.training.training_run import run
 
         training = Training.read(config, dict(map(_parse, change or [])))
         steps = training.optimizer.steps

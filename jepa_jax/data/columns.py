@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from jepa_jax.data.decode import decode
+from jepa_jax.data.decoding import decode
 from jepa_jax.data.pixels import image_from_array
 from jepa_jax.data.record import UnreadableImage, writable_id
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import jax
 
-from jepa_jax.encoders import checkpoint
-from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.encoder import EMBEDDED, FAMILIES, abstract_model, find_family
+from jepa_jax.encoders import reading
+from jepa_jax.encoders.cost import vjp_flops
+from jepa_jax.encoders.families import FAMILIES, find_family
+from jepa_jax.encoders.loading import EMBEDDED
+from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit import ViTConfig
 
 
@@ -28,7 +30,7 @@ class Entry:
 
 def catalogue() -> Iterator[Entry]:
     """Every published encoder, and the embedded one first. Reads no weights."""
-    embedded = checkpoint.read_json(EMBEDDED / "config.json")
+    embedded = reading.read_json(EMBEDDED / "config.json")
     yield _entry("embedded", embedded)
     for family in FAMILIES:
         for name, hub in family.published.items():
@@ -59,21 +61,3 @@ def abstract_state(config: ViTConfig):
     from flax import nnx
 
     return nnx.state(abstract_model(config))
-
-
-def vjp_flops(config: ViTConfig, rule: EmbeddingRule, height: int, width: int) -> float:
-    """Floating-point operations of one VJP of the embedding with respect to the image.
-
-    Two a weight and token for the products with the weights, and four T x T x width products a
-    block for the attention (two for each of the forward pass). A block that is evaluated for the
-    CLS token alone costs its keys and values for all tokens, and the rest for one.
-    """
-    rows, columns = config.grid(height, width)
-    patches, w = rows * columns, config.width
-    tokens = patches + config.prefix
-    mlp = (3 if config.gated_mlp else 2) * w * config.mlp_width
-    block = 2 * tokens * (4 * w * w + mlp) + 4 * 2 * tokens * tokens * w
-    cls_block = 2 * (tokens * 2 * w * w + 2 * w * w + mlp) + 4 * 2 * tokens * w
-    depth = rule.layer or config.depth
-    blocks = depth * block if rule.pool == "mean" else (depth - 1) * block + cls_block
-    return blocks + 2 * patches * config.patch_size**2 * config.channels * w

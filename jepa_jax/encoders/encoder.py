@@ -1,27 +1,28 @@
-"""`Encoder` and `load_encoder`: a pretrained vision encoder as a pure function and its state."""
+"""`Encoder`: a pretrained vision encoder as a pure function and its state."""
 
-import functools
-from pathlib import Path
+import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 from PIL import Image
 
-from jepa_jax.encoders import checkpoint, clip, dinov2, ijepa
 from jepa_jax.encoders import embedding as embeddings
-from jepa_jax.encoders.checkpoint import Stored
 from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.family import Family
-from jepa_jax.encoders.preprocessing import Preprocess, load_preprocess
-from jepa_jax.encoders.vit import ViT, ViTConfig
+from jepa_jax.encoders.parameters import abstract_model
+from jepa_jax.encoders.preprocessing import Preprocess
+from jepa_jax.encoders.vit import ViT
 
-FAMILIES: tuple[Family, ...] = (dinov2.FAMILY, ijepa.FAMILY, clip.FAMILY)
-EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """The arguments of `load_encoder` that an encoder was made by."""
+
+    name_or_path: str
+    embedding: str | None
+    image_size: int | None
+    dtype: str
 
 
 class Encoder:
@@ -29,7 +30,8 @@ class Encoder:
 
     `state`: the parameters, a pytree to pass to jitted functions. `config`: the transformer's
     shape. `rule`: the embedding rule. `image_size`: the side, in pixels, that `preprocess` gives.
-    `fingerprint`: SHA-256 of configuration, preprocessing and weights. Made by `load_encoder`.
+    `fingerprint`: SHA-256 of configuration, preprocessing and weights. `origin`: where it was
+    loaded from, None where it was made in memory. Made by `load_encoder`.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Encoder:
         image_size: int,
         preprocess: Preprocess,
         fingerprint: str,
+        origin: Origin | None = None,
     ):
         rule.check(model.config)
         model.config.grid(image_size, image_size)
         self.name, self.config, self.rule = name, model.config, rule
         self.image_size, self.fingerprint = image_size, fingerprint
+        self.origin = origin
         self._preprocess = preprocess
         self._graph, self.state = nnx.split(model)
 
@@ -136,93 +140,3 @@ class Encoder:
     def normalize(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """Like `preprocess`, of an image that has the input's size: no resize, no crop."""
         return self._preprocess(image, False)
-
-
-def load_encoder(
-    name_or_path: str | Path,
-    *,
-    embedding: str | EmbeddingRule | None = None,
-    image_size: int | None = None,
-    dtype: DTypeLike = jnp.float32,
-) -> Encoder:
-    """A pretrained encoder from a checkpoint folder, from the hub by name, or "embedded".
-
-    A folder holds config.json, preprocessor_config.json and model.safetensors (or its shards), as
-    `transformers` writes them. A hub name such as "facebook/dinov2-small" is downloaded once, and
-    found in the hub's cache when offline. "embedded" is the small encoder that comes with the
-    package. `embedding` overrides the family's rule ("cls", "mean", "projected", "cls@8", each with
-    an optional "+normalized"); `image_size` the side of the input in pixels; `dtype` the type of
-    the parameters in memory, whatever it is on disk.
-
-    Raises `FileNotFoundError` where there is no such checkpoint; `ValueError` on an unknown family
-    (naming the known ones), on weights that do not fit (listing every tensor missing, left over or
-    of another shape), and on an embedding rule or image size that the encoder cannot have.
-
-    >>> from jepa_jax import load_encoder
-    >>> load_encoder("embedded").embedding_size
-    64
-    """
-    folder = EMBEDDED if str(name_or_path) == "embedded" else checkpoint.find(name_or_path)
-    hub = checkpoint.read_json(folder / "config.json")
-    family = find_family(hub.get("model_type"))
-    config = family.config(hub)
-    rule = EmbeddingRule.parse(embedding) if isinstance(embedding, str) else embedding
-    arrays = checkpoint.read_parameters(
-        folder, family.parameters(config), family.ignored, family.prefixes
-    )
-    model = fill(config, arrays, dtype)
-    preprocess = load_preprocess(folder, image_size)
-    side = image_size
-    if side is None:
-        # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.
-        side = preprocess(Image.new("RGB", (64, 64)), True).shape[0]
-    return Encoder(
-        name=str(name_or_path),
-        model=model,
-        rule=rule or family.rule(config),
-        image_size=side,
-        preprocess=preprocess,
-        fingerprint=checkpoint.fingerprint(folder),
-    )
-
-
-def find_family(model_type: str | None) -> Family:
-    """The family of a checkpoint's `model_type`; `ValueError` lists the known ones."""
-    for family in FAMILIES:
-        if model_type in family.model_types:
-            return family
-    known = {t: f.name for f in FAMILIES for t in f.model_types}
-    raise ValueError(
-        f"config.json: `model_type` must be one of "
-        f"{', '.join(f'{t} ({name})' for t, name in known.items())}; got {model_type!r}"
-    )
-
-
-def abstract_model(config: ViTConfig) -> ViT:
-    """The transformer of this shape without memory for its parameters."""
-    return nnx.eval_shape(functools.partial(ViT, config))
-
-
-def fill(config: ViTConfig, arrays: dict[str, np.ndarray], dtype: DTypeLike) -> ViT:
-    """A transformer with these parameters, by our names, as `dtype`."""
-    model = abstract_model(config)
-    graph, state = nnx.split(model)
-    flat = dict(nnx.to_flat_state(state))
-    names = {".".join(map(str, path)): path for path in flat}
-    if names.keys() != arrays.keys():
-        raise ValueError(
-            f"parameters do not match: {sorted(names.keys() ^ arrays.keys())} on one side only"
-        )
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
-    for name, path in names.items():
-        array = np.asarray(arrays[name])
-        if array.shape != flat[path].shape:
-            raise ValueError(f"`{name}` must have shape {flat[path].shape}, got {array.shape}")
-        flat[path] = flat[path].replace(jnp.asarray(array.astype(dtype)))
-    return nnx.merge(graph, nnx.from_flat_state(flat))
-
-
-def stored_parameters(hub: dict) -> dict[str, Stored]:
-    """Our parameter names to stored tensors, for a configuration in the hub's form."""
-    family = find_family(hub.get("model_type"))
-    return family.parameters(family.config(hub))

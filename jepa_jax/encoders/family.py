@@ -1,10 +1,10 @@
-"""What a family of encoders states about itself, and the list of families."""
+"""What a family of encoders states about itself."""
 
 import dataclasses
 from collections.abc import Callable
 
-from jepa_jax.encoders.checkpoint import Stored
 from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.vit import ViTConfig
 
 

@@ -1,22 +1,25 @@
-"""Log-volumes of Jacobians: one method a file, one signature for all."""
+"""Log-volumes of Jacobians: one method a file, one signature for all; `methods.py` lists them."""
 
-from jepa_jax.estimators.calibrate import SketchFit, SketchSamples
-from jepa_jax.estimators.estimate import Estimate, Estimator
-from jepa_jax.estimators.exact import Exact
-from jepa_jax.estimators.hutchinson import Hutchinson
-from jepa_jax.estimators.lanczos import Lanczos
-from jepa_jax.estimators.sketch import Sketch, SketchCalibration
-from jepa_jax.estimators.xtrace import XTrace
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Estimate",
-    "Estimator",
-    "Exact",
-    "Hutchinson",
-    "Lanczos",
-    "Sketch",
-    "SketchCalibration",
-    "SketchFit",
-    "SketchSamples",
-    "XTrace",
-]
+import lazy_loader
+
+from jepa_jax.estimators.methods import METHODS
+
+if TYPE_CHECKING:
+    from jepa_jax.estimators.estimate import Estimate as Estimate
+    from jepa_jax.estimators.estimate import Estimator as Estimator
+    from jepa_jax.estimators.methods import *
+    from jepa_jax.estimators.sketch.estimator import SketchCalibration as SketchCalibration
+    from jepa_jax.estimators.sketch.fitting import SketchFit as SketchFit
+    from jepa_jax.estimators.sketch.fitting import SketchSamples as SketchSamples
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "estimate": ["Estimate", "Estimator"],
+        "sketch.fitting": ["SketchFit", "SketchSamples"],
+        **{method.home: [method.estimator] for method in METHODS.values()},
+        "sketch.estimator": ["Sketch", "SketchCalibration"],
+    },
+)

@@ -4,9 +4,11 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jepa_jax.jacobian import Jacobian
+from jepa_jax.jacobian_operator import Jacobian
 
 Rank = Literal["structural", "clip"]
+# A JVP's cost in VJPs, of a vision transformer.
+JVP_COST = 1.5
 
 
 class Estimate(NamedTuple):
@@ -38,3 +40,9 @@ class Estimator(Protocol):
     def cost(self, k: int, d: int) -> tuple[float, float]:
         """Products with a K x D Jacobian: (VJPs, JVPs)."""
         ...
+
+
+def cost_in_vjps(estimator: Estimator, k: int, d: int) -> float:
+    """What an estimate of a K x D Jacobian costs in VJPs, a JVP counted as `JVP_COST` of them."""
+    vjps, jvps = estimator.cost(k, d)
+    return vjps + JVP_COST * jvps

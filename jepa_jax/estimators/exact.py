@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jepa_jax.estimators import factor as factors
 from jepa_jax.estimators import settings
 from jepa_jax.estimators.estimate import Estimate, Rank
-from jepa_jax.jacobian import Jacobian
+from jepa_jax.jacobian_operator import Jacobian
 
 FactorName = Literal["auto", "svd", "gram", "qr"]
 

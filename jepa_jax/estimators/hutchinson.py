@@ -11,7 +11,7 @@ from jepa_jax.estimators.bidiagonal import bidiagonalise
 from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import Narrow, narrow
 from jepa_jax.estimators.probes import Sampler, draw, mean_and_error
-from jepa_jax.jacobian import Jacobian
+from jepa_jax.jacobian_operator import Jacobian
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jepa_jax.estimators.estimate import Rank
-from jepa_jax.jacobian import Jacobian
+from jepa_jax.jacobian_operator import Jacobian
 
 
 class Narrow(NamedTuple):

@@ -16,12 +16,17 @@ from jepa_jax.evaluation.bootstrap import (
     check_confidence,
     intervals_of,
 )
-from jepa_jax.evaluation.columns import Column, CorrectedScore, EmbeddingNorm
-from jepa_jax.evaluation.detector import Detector
+from jepa_jax.evaluation.detectors.column import Column
+from jepa_jax.evaluation.detectors.corrected_score import CorrectedScore
+from jepa_jax.evaluation.detectors.detector import Detector
+from jepa_jax.evaluation.detectors.embedding_norm import EmbeddingNorm
+from jepa_jax.evaluation.detectors.flow import Flow
+from jepa_jax.evaluation.detectors.gaussian_mixture import GaussianMixture
+from jepa_jax.evaluation.detectors.isolation_forest import IsolationForest
+from jepa_jax.evaluation.detectors.knn import KNN
+from jepa_jax.evaluation.detectors.mahalanobis import Mahalanobis
+from jepa_jax.evaluation.detectors.pca import PCAResidual
 from jepa_jax.evaluation.features import Features
-from jepa_jax.evaluation.flow import Flow
-from jepa_jax.evaluation.gaussian import GaussianMixture, Mahalanobis, PCAResidual
-from jepa_jax.evaluation.neighbours import KNN, IsolationForest
 
 
 @dataclasses.dataclass(frozen=True)

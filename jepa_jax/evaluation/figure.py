@@ -1,15 +1,8 @@
 """The figure and the files of an evaluation."""
 
-import json
-import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from jepa_jax.evaluation.comparison import Comparison
-from jepa_jax.evaluation.run import Evaluation
 
 # Okabe and Ito: told apart by colour-blind readers.
 _SCORE, _BASELINE, _CONTROL = "#D55E00", "#0072B2", "#777777"
@@ -73,76 +66,3 @@ def _colour(name: str) -> str:
     if name.startswith("JEPA-SCORE"):
         return _SCORE
     return _CONTROL if name.startswith(_CONTROLS) else _BASELINE
-
-
-def table(comparison: Comparison, outliers: str) -> list[list[str]]:
-    """The header and a line a method for one outlier set, as text."""
-    percent = f"{comparison.confidence:.0%}"
-    header = [
-        "method",
-        "AUROC",
-        f"{percent} interval",
-        "AUPR-in",
-        "AUPR-out",
-        "FPR95-in",
-        "FPR95-out",
-        "ms/image",
-    ]
-    lines = [header]
-    for method in comparison.methods:
-        found = method.assessments[outliers]
-        low, high = found.intervals["auroc"]
-        m = found.metrics
-        figures = [f"{v:.3f}" for v in (m.aupr_in, m.aupr_out, m.fpr95_in, m.fpr95_out)]
-        seconds = method.seconds_of_inputs + method.seconds_an_image
-        time = "" if math.isnan(seconds) else f"{1000 * seconds:.3g}"
-        lines.append([method.name, f"{m.auroc:.3f}", f"{low:.3f} to {high:.3f}", *figures, time])
-    return lines
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text, the first column to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-
-
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of a header and lines."""
-    rows = ["| " + " | ".join(line) + " |" for line in lines]
-    return "\n".join([rows[0], "|" + "---|" * len(lines[0]), *rows[1:]])
-
-
-def write_json(record: dict[str, Any], path: str | Path, digits: int = 5) -> None:
-    """JSON with floats of so many digits, and null for what is not a number."""
-    Path(path).write_text(json.dumps(_plain(record, digits), indent=1) + "\n")
-
-
-def _plain(value: Any, digits: int) -> Any:
-    if isinstance(value, dict):
-        return {str(k): _plain(v, digits) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v, digits) for v in value]
-    if isinstance(value, float):
-        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
-    return value
-
-
-def write_image_scores(evaluation: Evaluation, path: str | Path) -> None:
-    """Every tested image's score by every method, as Parquet: `set`, `id`, a column a method."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    tested = ["inliers", *evaluation.comparison.outliers]
-    columns: dict[str, Any] = {
-        "set": [name for name in tested for _ in range(len(evaluation.features[name]))],
-        "id": [id for name in tested for id in evaluation.features[name].ids],
-    }
-    for method in evaluation.comparison.methods:
-        columns[method.name] = np.concatenate([method.scores[name] for name in tested])
-    pq.write_table(pa.table(columns), path, compression="zstd")

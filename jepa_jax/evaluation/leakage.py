@@ -5,17 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jepa_jax.evaluation.disjoint import (
+from jepa_jax.calibration import Calibration, load_calibration
+from jepa_jax.evaluation.features import Features
+from jepa_jax.evaluation.scored import ScoredSet
+from jepa_jax.evaluation.shared_images import (
     Fingerprints,
     Leakage,
     Shared,
     check_disjoint,
     fingerprints,
 )
-from jepa_jax.evaluation.features import Features
-from jepa_jax.evaluation.scored import ScoredSet
-from jepa_jax.scoring import Calibration, load_calibration
-from jepa_jax.scoring.shards import CALIBRATION
+from jepa_jax.store.folder import CALIBRATION
 
 REFERENCE, INLIERS, CALIBRATED = "reference", "inliers", "calibration"
 

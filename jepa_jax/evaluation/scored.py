@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 
 from jepa_jax.evaluation.features import Features
-from jepa_jax.report.table import read_embeddings, read_scores
-from jepa_jax.scoring.folders import differing_settings
-from jepa_jax.scoring.shards import MANIFEST
+from jepa_jax.store.manifest import incomparable_settings
+from jepa_jax.store.table import read_embeddings, read_scores
 
 # Columns of a row that a detector may read.
 _COLUMNS = ("jepa_score", "log_frobenius", "bits_per_pixel")
-# What may differ between sets: where images are, how rows are stored, and the seed, which draws
-# views and probes and shifts no score.
-_FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +29,6 @@ class ScoredSet:
     def method(self) -> str:
         """The estimator's name."""
         return self.settings["estimator"]["method"]
-
-
-def is_scores_folder(source: Any) -> bool:
-    """Whether `source` is a folder that `score` made."""
-    return isinstance(source, (str, Path)) and (Path(source) / MANIFEST).is_file()
 
 
 def read_set(folder: str | Path) -> ScoredSet:
@@ -76,8 +67,7 @@ def check_same_settings(tables: Mapping[str, ScoredSet]) -> None:
     changed = [
         f"{key}: {one!r} in {first}, {other!r} in {name}"
         for name, table in others
-        for key, (one, other) in differing_settings(reference.settings, table.settings).items()
-        if key not in _FREE
+        for key, (one, other) in incomparable_settings(reference.settings, table.settings).items()
     ]
     if changed:
         raise ValueError(

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from jepa_jax.data import open_source
+from jepa_jax.data.image_facts import image_facts
 from jepa_jax.scoring import Scorer
 from jepa_jax.scoring.precision import matmul_precision
-from jepa_jax.scoring.rows import image_facts
 
 _IMAGES = 32
 _TURNS = 3

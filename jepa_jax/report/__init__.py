@@ -2,9 +2,9 @@
 
 from jepa_jax.report.choice import Choice, Selected, choose
 from jepa_jax.report.export import write_selection
+from jepa_jax.report.fitted_threshold import fit_outside
 from jepa_jax.report.labels import read_labels
-from jepa_jax.report.neighbours import near_identical
-from jepa_jax.report.reference import fit_outside
+from jepa_jax.report.near_duplicates import near_identical
 from jepa_jax.report.selection import (
     Amount,
     Between,
@@ -14,8 +14,8 @@ from jepa_jax.report.selection import (
     TwoSided,
     select,
 )
-from jepa_jax.report.summary import ScoreSummary, summarize
-from jepa_jax.report.table import ScoreTable, read_scores
+from jepa_jax.store.summary import ScoreSummary, summarize
+from jepa_jax.store.table import ScoreTable, read_scores
 
 __all__ = [
     "Amount",

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from jepa_jax.report.labels import read_labels
-from jepa_jax.report.neighbours import default_threshold, near_identical
+from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.selection import Rule, select
-from jepa_jax.report.table import ScoreTable, read_embeddings, read_scores
+from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jepa_jax.report.table import ScoreTable
 from jepa_jax.report.uids import uid_array, uids_of
-from jepa_jax.scoring.folders import replace
+from jepa_jax.store.files import replace
+from jepa_jax.store.table import ScoreTable
 
 FORMATS = (".txt", ".csv", ".parquet", ".npy")
 

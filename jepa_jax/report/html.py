@@ -14,11 +14,11 @@ import numpy as np
 from jepa_jax.data import HubDataset, open_source
 from jepa_jax.report import statistics, words
 from jepa_jax.report.labels import read_labels
-from jepa_jax.report.neighbours import default_threshold, near_identical
+from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
-from jepa_jax.report.table import ScoreTable, read_embeddings, read_scores
 from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
-from jepa_jax.scoring.folders import replace
+from jepa_jax.store.files import replace
+from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
 from jepa_jax.version import __version__
 
 _MARK = '<meta name="generator" content="jepa-jax'

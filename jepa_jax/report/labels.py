@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from jepa_jax.data import Chain, DatasetFolder, Parquet, open_source
-from jepa_jax.data.tar import TAR_EXTENSIONS
+from jepa_jax.data.sources.tar import TAR_EXTENSIONS
 
 # An id of these sources begins with the file's name, which is no class.
 _FILES = (*TAR_EXTENSIONS, ".parquet", ".npz")

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, features
 
 from jepa_jax.data import Folder, Record, Source, decode
-from jepa_jax.data.filelist import FileList, ListFile
 from jepa_jax.data.record import original_name
+from jepa_jax.data.sources.filelist import FileList, ListFile
 
 # Of every priority, so that none takes all the room.
 _EXTREMES, _GROUPS, _OF_A_GROUP, _SAMPLE, _FLAGGED = 120, 40, 6, 120, 60

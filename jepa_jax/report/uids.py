@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jepa_jax.data.record import original_name
-from jepa_jax.data.tar import TAR_EXTENSIONS
+from jepa_jax.data.sources.tar import TAR_EXTENSIONS
 
 _UID = re.compile(r"[0-9a-fA-F]{32}")
 UID_DTYPE = np.dtype("u8,u8")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from jepa_jax.estimators.methods import METHODS
 from jepa_jax.report.statistics import ClassSummary, Failure, Relation
 
 # A correlation with complexity or size worth a word, and a class's shift.
@@ -39,20 +40,14 @@ def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     encoder, estimator = settings["encoder"], settings["estimator"]
     method = estimator.get("method", "?")
     views = settings.get("views", 1)
-    exact = {
-        "exact": "from all singular values, so without a random error",
-        "sketch": "predicted from a few vector-Jacobian products by a calibrated regression",
-        "lanczos": "estimated by stochastic Lanczos quadrature",
-        "hutchinson": "estimated by Hutchinson's method with Chebyshev polynomials",
-        "xtrace": "estimated by XTrace",
-    }.get(method, f"by the method {method}")
+    how = METHODS[method].how if method in METHODS else f"by the method {method}"
     lines = [
         "The score is JEPA-SCORE: the sum of the log singular values of the encoder's input "
         "Jacobian, in nats. Higher means denser: more like what the encoder was trained on. It "
         "ranks images of one run; its zero has no meaning.",
         f"The encoder was {facts.get('encoder', 'not named')}, its embedding "
         f"{encoder['embedding']!r}, at {encoder['image_size']} pixels.",
-        f"The scores were computed {exact} ({method}), with matrix products of "
+        f"The scores were computed {how} ({method}), with matrix products of "
         f"precision {settings['precision']!r}.",
     ]
     if estimator.get("rank") == "clip":

@@ -6,21 +6,16 @@ tails, where its error would decide, get the exact score.
 
 import dataclasses
 import math
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from jepa_jax.data import Record, Source
-from jepa_jax.scoring import rows as row_making
-from jepa_jax.scoring import shards
-from jepa_jax.scoring.resume import FLUSH_SECONDS
-from jepa_jax.scoring.scorer import Scorer
-from jepa_jax.scoring.stream import ahead, scored
+from jepa_jax.scoring.rows import make_row
+from jepa_jax.scoring.work import OnRow, Shard, ShardWriter, Task, scored_items
+from jepa_jax.store.folder import shard_path, shard_paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,75 +47,72 @@ def select(scores: np.ndarray, flagged: np.ndarray, refinement: Refinement) -> n
     return chosen
 
 
-def refine(
-    scorer: Scorer,
-    source: Source,
-    out: Path,
-    refinement: Refinement,
-    columns,
-    *,
-    shard_size: int,
-    views: int,
-    store: tuple[str, ...],
-    workers: int,
-    on_start: Callable[[int, int], None] | None = None,
-    on_row: Callable[[dict[str, Any]], None] | None = None,
-) -> Counter[str]:
-    """Scores the selected rows of a finished run again by `scorer`, an exact one, in place.
+@dataclasses.dataclass(frozen=True)
+class Unrefined:
+    """The rows of a finished folder that are still to be scored again, `chosen` of them in all.
+
+    The selection is by the first method's scores alone, so that an interrupted refinement is
+    continued as it began.
+    """
+
+    todo: np.ndarray
+    chosen: int
+
+    @classmethod
+    def of(cls, out: Path, refinement: Refinement) -> "Unrefined":
+        """Read from the folder's rows. Memory: 10 bytes a row."""
+        scores, flags, done = _first_pass(shard_paths(out))
+        chosen = select(scores, flags, refinement)
+        return cls(chosen & ~done, int(chosen.sum()))
+
+    @property
+    def left(self) -> int:
+        """How many rows are to be scored again."""
+        return int(self.todo.sum())
+
+    def shards(self, source: Source, shard_size: int) -> Iterator[Shard]:
+        """The shards with such rows, their records drawn from the source up to the last one."""
+        wanted = np.flatnonzero(self.todo)
+        indices, firsts = np.unique(wanted // shard_size, return_index=True)
+        records = enumerate(source)
+        for index, rows in zip(indices.tolist(), np.split(wanted, firsts[1:]), strict=True):
+            yield Shard(index, _at(records, rows, index * shard_size))
+
+
+def _at(
+    records: Iterator[tuple[int, Record]], rows: np.ndarray, start: int
+) -> Iterator[tuple[int, Record]]:
+    """The records with these numbers, ascending, each with its place after `start`."""
+    for row in rows.tolist():
+        for number, record in records:
+            if number == row:
+                yield row - start, record
+                break
+
+
+def refine_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
+    """Scores the shards' items again by the task's scorer, an exact one, in place.
 
     A refined row keeps what it had as `sketch_score` and `sketch_std_error`; its `method` says
-    "exact". The selection is by the sketch's scores alone, so that an interrupted refinement is
-    continued as it began. Shards are replaced atomically, at the latest every 30 seconds.
+    "exact". Shards are replaced atomically, at the latest every 30 seconds.
     """
-    paths = shards.shard_paths(out)
-    sketched, flags, done = _first_pass(paths)
-    chosen = select(sketched, flags, refinement)
-    todo = chosen & ~done
-    if on_start is not None:
-        on_start(int(chosen.sum()), int(chosen.sum() - todo.sum()))
-    counts: Counter[str] = Counter()
-    if not todo.any():
-        return counts
-
-    places: list[int] = []
-
-    def records() -> Iterator[Record]:
-        for index, record in enumerate(_within(source, todo)):
-            if record is not None:
-                places.append(index)
-                yield record
-
-    describe = "image" in store
-    prepared = ahead(
-        records(),
-        lambda record: row_making.prepare(
-            record, scorer.encoder, views=views, seed=scorer.seed, describe=describe
-        ),
-        workers,
-        most=max(2, 3 * workers // views),
-    )
-    editor = _Editor(paths, columns)
+    writer = ShardWriter(task.out, task.rows)
     try:
-        for number, (item, scores) in enumerate(scored(scorer, prepared)):
-            shard, place = divmod(places[number], shard_size)
-            before = editor.row(shard, place)
+        for index, place, item, scores in scored_items(task, shards):
+            before = writer.row(index, place)
             if before["id"] != item.record.id:
                 raise ValueError(
-                    f"{source.name} has changed since {paths[shard]} was written: that has "
-                    f"{before['id']!r} where the source now has {item.record.id!r}"
+                    f"the source has changed since {shard_path(task.out, index)} was written: that "
+                    f"has {before['id']!r} where the source now has {item.record.id!r}"
                 )
-            row = row_making.make_row(item, scores, method="exact", store=store)
+            row = make_row(item, scores, method=task.rows.method, store=task.rows.store)
             row["flagged"] = before["flagged"]
             row["sketch_score"] = before["jepa_score"]
             row["sketch_std_error"] = before["std_error"]
-            editor.replace(place, row)
-            counts[row["status"]] += 1
-            if on_row is not None:
-                on_row(row)
+            writer.put(index, place, row)
+            on_row(row)
     finally:
-        editor.write()
-        prepared.close()
-    return counts
+        writer.flush()
 
 
 def _first_pass(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -136,39 +128,3 @@ def _first_pass(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         flags.append(np.array([bool(f) for f in table["flagged"].to_pylist()], bool))
         done.append(refined)
     return np.concatenate(scores), np.concatenate(flags), np.concatenate(done)
-
-
-class _Editor:
-    """Rows replaced in place, one shard in memory at a time, in the order of the shards."""
-
-    def __init__(self, paths: list[Path], columns):
-        self.paths, self.columns = paths, columns
-        self.shard: int | None = None
-        self.rows: list[dict[str, Any]] = []
-        self.changed = False
-        self.written = time.monotonic()
-
-    def row(self, shard: int, place: int) -> dict[str, Any]:
-        if shard != self.shard:
-            self.write()
-            self.shard, self.rows = shard, shards.read_rows(self.paths[shard])
-        return self.rows[place]
-
-    def replace(self, place: int, row: dict[str, Any]) -> None:
-        self.rows[place], self.changed = row, True
-        if time.monotonic() - self.written > FLUSH_SECONDS:
-            self.write()
-
-    def write(self) -> None:
-        if self.changed and self.shard is not None:
-            shards.write_rows(self.paths[self.shard], self.rows, self.columns)
-        self.changed, self.written = False, time.monotonic()
-
-
-def _within(source: Source, wanted: np.ndarray) -> Iterable[Record | None]:
-    """The source's records where `wanted`, None elsewhere, up to the last wanted one."""
-    last = int(np.flatnonzero(wanted)[-1])
-    for index, record in enumerate(source):
-        yield record if wanted[index] else None
-        if index == last:
-            return

@@ -1,7 +1,7 @@
 """One row an input, whatever happened to it: preparing images, and rows from scores."""
 
 import dataclasses
-import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,12 @@ from jaxtyping import Float
 from PIL import Image
 
 from jepa_jax.data import Record
-from jepa_jax.encoders import Encoder
+from jepa_jax.data.image_facts import image_facts
+from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.keys import generator_of
-from jepa_jax.scoring.scorer import Scores
+from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
 
-# The groups of columns that a run may add to the rows.
-GROUPS = ("embedding", "spectrum", "image")
 # Levels of the quantiles that stand for a spectrum, from the smallest singular value up.
 SPECTRUM_LEVELS = np.linspace(0, 1, 65)
 
@@ -36,7 +35,7 @@ def prepare(
     *,
     views: int,
     seed: int,
-    describe: bool,
+    store: tuple[str, ...] = (),
     settings: ViewSettings = ViewSettings(),
 ) -> Prepared:
     """Reads, decodes and preprocesses one record; every failure becomes its error.
@@ -46,7 +45,10 @@ def prepare(
     """
     try:
         image = record.load()
-        facts = image_facts(image) if describe else {}
+        facts: dict[str, Any] = {}
+        for group in store:
+            if group in _OF_IMAGE:
+                facts |= _OF_IMAGE[group](image)
         if views == 1:
             return Prepared(record, [encoder.preprocess(image)], image=facts)
         inputs = [
@@ -62,14 +64,6 @@ def prepare(
         return Prepared(record, [], error=f"{type(error).__name__}: {error}")
 
 
-def image_facts(image: Image.Image) -> dict[str, Any]:
-    """Size, and bits per pixel of a JPEG of quality 75: the complexity that scores follow."""
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=75)
-    bits = 8 * buffer.tell() / (image.width * image.height)
-    return {"width": image.width, "height": image.height, "bits_per_pixel": bits}
-
-
 def make_row(
     prepared: Prepared, scores: Scores | None, *, method: str, store: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -83,9 +77,8 @@ def make_row(
         "std_error": None,
         "rank": None,
         "method": method,
+        **prepared.image,
     }
-    if "image" in store:
-        row |= prepared.image
     if scores is None:
         return row
     values, errors = np.asarray(scores.jepa_score, np.float64), scores.std_error
@@ -99,13 +92,32 @@ def make_row(
     row["jepa_score"], row["std_error"] = combine_views(values, errors)
     if len(values) > 1:
         row["views"] = values.tolist()
-    if "embedding" in store:
-        row["embedding"] = np.asarray(scores.embedding[0], np.float32)
-    if "spectrum" in store and scores.singular_values is not None:
-        sigma = np.asarray(scores.singular_values[0], np.float64)
-        row["spectrum"] = np.quantile(np.log(sigma), SPECTRUM_LEVELS).astype(np.float32)
-        row["log_frobenius"] = float(np.log(np.square(sigma).sum()) / 2)
+    for group in store:
+        if group in _OF_SCORES:
+            row |= _OF_SCORES[group](scores)
     return row
+
+
+def _embedding(scores: Scores) -> dict[str, Any]:
+    return {"embedding": np.asarray(scores.embedding[0], np.float32)}
+
+
+def _spectrum(scores: Scores) -> dict[str, Any]:
+    if scores.singular_values is None:
+        return {}
+    sigma = np.asarray(scores.singular_values[0], np.float64)
+    return {
+        "spectrum": np.quantile(np.log(sigma), SPECTRUM_LEVELS).astype(np.float32),
+        "log_frobenius": float(np.log(np.square(sigma).sum()) / 2),
+    }
+
+
+# What a group's columns (`jepa_jax.store.schema`) are: of the decoded image, or of its scores.
+_OF_IMAGE: dict[str, Callable[[Image.Image], dict[str, Any]]] = {"image": image_facts}
+_OF_SCORES: dict[str, Callable[[Scores], dict[str, Any]]] = {
+    "embedding": _embedding,
+    "spectrum": _spectrum,
+}
 
 
 def _nonfinite(values: np.ndarray, embedding: np.ndarray) -> str:

@@ -7,21 +7,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 
 from jepa_jax.data import Source, open_source
-from jepa_jax.estimators import Exact, Sketch
-from jepa_jax.scoring import refine as refinement
-from jepa_jax.scoring import rows as row_making
-from jepa_jax.scoring import shards
-from jepa_jax.scoring.refine import Refinement
-from jepa_jax.scoring.resume import Todo, Writer
-from jepa_jax.scoring.rows import GROUPS
-from jepa_jax.scoring.scorer import Scorer
-from jepa_jax.scoring.stream import ahead, scored
+from jepa_jax.estimators.exact import Exact
+from jepa_jax.estimators.sketch.estimator import Sketch
+from jepa_jax.scoring.batch_scorer import BatchScorer
+from jepa_jax.scoring.engines import Engine, Local
+from jepa_jax.scoring.refine import Refinement, Unrefined, refine_shards
+from jepa_jax.scoring.work import OnRow, Pending, RowSettings, Task, score_shards
+from jepa_jax.store.folder import locked, shard_paths
+from jepa_jax.store.manifest import check_manifest, make_settings
+from jepa_jax.store.schema import GROUPS, check_store
+from jepa_jax.store.shards import count_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Summary:
 
 
 def run(
-    scorer: Scorer,
+    scorer: BatchScorer,
     source: Any,
     out: str | Path,
     *,
@@ -55,8 +56,9 @@ def run(
     refine: Refinement | None = None,
     shard_size: int = 1024,
     workers: int = 8,
+    engine: Engine | None = None,
     on_start: Callable[[int | None, int], None] | None = None,
-    on_row: Callable[[dict[str, Any]], None] | None = None,
+    on_row: OnRow | None = None,
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
 
@@ -65,6 +67,7 @@ def run(
     "spectrum" (65 quantiles of log sigma) and "image" (size, bits per pixel). `limit`: the first
     so many images. `refine`: which rows of a calibrated method are scored again exactly when all
     are scored. `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess.
+    `engine`: where shards are computed, by default `jepa_jax.scoring.engines.Local`.
     `on_start(total, done)` and `on_row(row)` report progress.
 
     The folder gets a manifest and one Parquet file a shard, each replaced atomically, at the
@@ -86,97 +89,83 @@ def run(
     """
     started = time.monotonic()
     out, store = Path(out), tuple(dict.fromkeys(store))
-    _check(views, store, limit, shard_size, workers)
+    _check_numbers(views=views, shard_size=shard_size, workers=workers, limit=limit)
+    estimator = scorer.estimator
+    check_store(store, views, hasattr(estimator, "spectrum"), type(estimator).__name__)
     scorer = _with_spectrum(scorer, store)
     opened = open_source(source)
     calibrated = isinstance(scorer.estimator, Sketch)
     if refine is not None and not calibrated:
         raise ValueError("`refine` needs a calibrated method (a sketch): an exact score is final")
-    groups = store + (("views",) if views > 1 else ()) + (("calibrated",) if calibrated else ())
-    columns = shards.schema(groups + (("refined",) if refine else ()))
-    settings = describe(scorer, opened, views, store, shard_size, refine)
-    counts: Counter[str] = Counter()
-    refined = 0
+    implied = {"views": views > 1, "calibrated": calibrated, "refined": refine is not None}
+    rows = RowSettings(
+        method=type(scorer.estimator).__name__.lower(),
+        views=views,
+        store=store,
+        groups=tuple(name for name, wanted in implied.items() if wanted),
+        shard_size=shard_size,
+        threads=workers,
+    )
+    settings = describe(scorer, opened, rows, refine)
+    engine, on_row = engine or Local(), on_row or (lambda row: None)
+    counts, refined = Counter[str](), Counter[str]()
 
-    with shards.locked(out):
-        shards.check_manifest(out, settings, _facts(scorer))
-        todo = Todo(opened, out, shard_size, limit)
-        total = opened.count()
+    with locked(out):
+        check_manifest(out, settings, _facts(scorer))
+        pending = Pending(opened, out, shard_size, limit)
         if on_start is not None:
-            done = sum(map(shards.count_rows, shards.shard_paths(out)))
+            total = opened.count()
+            done = sum(map(count_rows, shard_paths(out)))
             on_start(total if limit is None or total is None else min(total, limit), done)
-        describe_image = "image" in store
-        prepared = ahead(
-            todo,
-            lambda record: row_making.prepare(
-                record, scorer.encoder, views=views, seed=scorer.seed, describe=describe_image
-            ),
-            workers,
-            # Views are held as arrays: many of them mean few images ahead.
-            most=max(2, 3 * workers // views),
-        )
-        writer = Writer(out, shard_size, columns, todo)
-        method = type(scorer.estimator).__name__.lower()
         try:
-            for item, scores in scored(scorer, prepared):
-                row = row_making.make_row(item, scores, method=method, store=store)
-                counts[row["status"]] += 1
-                writer.add(row)
-                if on_row is not None:
-                    on_row(row)
+            engine.run(Task(scorer, out, rows, score_shards), pending, _counted(counts, on_row))
         finally:
-            # Also after Ctrl-C or a failure: what is scored is kept.
-            writer.flush()
-            prepared.close()
             scorer.close()
         if refine is not None:
+            again = Unrefined.of(out, refine)
+            if on_start is not None:
+                on_start(again.chosen, again.chosen - again.left)
             exact = scorer.with_estimator(Exact(), "highest")
-            again = refinement.refine(
-                exact,
-                opened,
-                out,
-                refine,
-                columns,
-                shard_size=shard_size,
-                views=views,
-                store=store,
-                workers=workers,
-                on_start=on_start,
-                on_row=on_row,
-            )
-            refined = sum(again.values())
-            exact.close()
-    return Summary(out, dict(counts), todo.resumed, time.monotonic() - started, refined)
+            task = Task(exact, out, dataclasses.replace(rows, method="exact"), refine_shards)
+            shards = again.shards(opened, shard_size)
+            try:
+                engine.run(task, shards, _counted(refined, on_row))
+            finally:
+                exact.close()
+    seconds = time.monotonic() - started
+    return Summary(out, dict(counts), pending.resumed, seconds, sum(refined.values()))
+
+
+def _counted(counts: Counter[str], on_row: OnRow) -> OnRow:
+    """`on_row`, which also counts rows by status."""
+
+    def count(row: dict[str, Any]) -> None:
+        counts[row["status"]] += 1
+        on_row(row)
+
+    return count
 
 
 def describe(
-    scorer: Scorer,
-    source: Source,
-    views: int,
-    store: tuple[str, ...],
-    shard_size: int,
-    refine: Refinement | None = None,
+    scorer: BatchScorer, source: Source, rows: RowSettings, refine: Refinement | None
 ) -> dict[str, Any]:
     """The settings that the manifest locks."""
-    from jepa_jax import __version__
-
     encoder = scorer.encoder
-    settings = {
-        "version": __version__,
-        "source": source.name,
-        "encoder": {
+    return make_settings(
+        source=source.name,
+        encoder={
             "fingerprint": encoder.fingerprint,
             "embedding": str(encoder.rule),
             "image_size": encoder.image_size,
         },
-        "estimator": describe_estimator(scorer.estimator),
-        "precision": scorer.precision,
-        "views": views,
-        "seed": scorer.seed,
-        "store": list(store),
-        "shard_size": shard_size,
-    }
-    return settings | ({"refine": dataclasses.asdict(refine)} if refine else {})
+        estimator=describe_estimator(scorer.estimator),
+        precision=scorer.precision,
+        views=rows.views,
+        seed=scorer.seed,
+        store=rows.store,
+        shard_size=rows.shard_size,
+        refine=dataclasses.asdict(refine) if refine else None,
+    )
 
 
 def describe_estimator(estimator: Any) -> dict[str, Any]:
@@ -196,7 +185,7 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
     }
 
 
-def _facts(scorer: Scorer) -> dict[str, Any]:
+def _facts(scorer: BatchScorer) -> dict[str, Any]:
     """What the manifest records and does not lock."""
     device = jax.devices()[0]
     return {
@@ -207,31 +196,15 @@ def _facts(scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def _check(
-    views: int, store: tuple[str, ...], limit: int | None, shard_size: int, workers: int
-) -> None:
-    for name, value in (("views", views), ("shard_size", shard_size), ("workers", workers)):
-        if value < 1:
+def _check_numbers(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
             raise ValueError(f"`{name}` must be at least 1, got {value}")
-    if limit is not None and limit < 1:
-        raise ValueError(f"`limit` must be at least 1, got {limit}")
-    unknown = [group for group in store if group not in GROUPS]
-    if unknown:
-        raise ValueError(f"`store` must be of {GROUPS}, got {unknown}")
-    if views > 1 and {"embedding", "spectrum"} & set(store):
-        raise ValueError(
-            "`store` of 'embedding' or 'spectrum' needs `views=1`: several views have several"
-        )
 
 
-def _with_spectrum(scorer: Scorer, store: tuple[str, ...]) -> Scorer:
+def _with_spectrum(scorer: BatchScorer, store: tuple[str, ...]) -> BatchScorer:
     """A scorer whose estimator returns the singular values, where they are to be stored."""
-    if "spectrum" not in store:
-        return scorer
-    if not hasattr(scorer.estimator, "spectrum"):
-        name = type(scorer.estimator).__name__
-        raise ValueError(f"`store` 'spectrum' needs an exact method, got {name}")
-    estimator: Any = scorer.estimator  # A dataclass, as `Estimator` says.
-    if estimator.spectrum:
+    estimator = scorer.estimator
+    if not any(GROUPS[name].exact for name in store) or cast(Any, estimator).spectrum:
         return scorer  # Compiled already, perhaps.
-    return scorer.with_estimator(dataclasses.replace(estimator, spectrum=True))
+    return scorer.with_estimator(dataclasses.replace(cast(Any, estimator), spectrum=True))

@@ -8,7 +8,8 @@ import numpy as np
 
 from jepa_jax.data import Record
 from jepa_jax.scoring.rows import Prepared
-from jepa_jax.scoring.scorer import Scorer, Scores, map_columns
+from jepa_jax.scoring.scorer import Scorer
+from jepa_jax.scoring.scores import Scores, map_columns
 
 # The most items that wait for a batch to fill: unreadable ones add nothing to it.
 MOST_WAITING = 256

@@ -25,11 +25,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.encoder import find_family
+from jepa_jax.encoders.families import find_family
 from jepa_jax.training import augment
 from jepa_jax.training.networks import MLP, MLPConfig, ResNet, ResNetConfig
-from jepa_jax.training.objective import make_objective
 from jepa_jax.training.trainer import Optimizer, Task, embed_each, initial_model
+from jepa_jax.training.weighted_objective import make_objective
 
 CONFIGS = Path(__file__).parent / "configs"
 _TABLES = ("data", "encoder", "views", "objective", "optimizer")
@@ -130,7 +130,7 @@ class Training:
     @functools.cached_property
     def density(self):
         """The density that is sampled, or None."""
-        from jepa_jax.evaluation.reference import load_density
+        from jepa_jax.densities.named import load_density
 
         settings = dict(self.tables["data"])
         name = settings.pop("density", None)

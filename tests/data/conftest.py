@@ -1,8 +1,8 @@
 """Fixtures of the tests of `jepa_jax.data`."""
 
-import importlib
-
 import pytest
+
+from jepa_jax.data import decoding
 
 
 @pytest.fixture
@@ -12,6 +12,4 @@ def no_decoding(monkeypatch):
     def refuse(*_):
         raise AssertionError("an image was decoded while iterating")
 
-    # By its name: `jepa_jax.data.decode` is the function.
-    module = importlib.import_module("jepa_jax.data.decode")
-    monkeypatch.setattr(module, "_decode", refuse)
+    monkeypatch.setattr(decoding, "_decode", refuse)

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import pytest
 from flax import nnx
 
-from jepa_jax.encoders.catalogue import catalogue, vjp_flops
+from jepa_jax.encoders.catalogue import catalogue
+from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import EmbeddingRule, embed
-from jepa_jax.encoders.encoder import abstract_model
+from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit import ViTConfig
 
 ENTRIES = {entry.name: entry for entry in catalogue()}

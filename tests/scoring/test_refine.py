@@ -8,8 +8,8 @@ import pytest
 from streams import records
 
 from jepa_jax import Scorer
-from jepa_jax.scoring import calibrate
-from jepa_jax.scoring import refine as refinement
+from jepa_jax.calibration import calibrate
+from jepa_jax.scoring import work
 from jepa_jax.scoring.refine import Refinement, select
 
 
@@ -111,8 +111,8 @@ def test_another_source_or_share_is_refused(sketch_scorer, scorer, tmp_path):
 
 def test_one_shard_is_in_memory_at_a_time(sketch_scorer, tmp_path, monkeypatch):
     read = []
-    original = refinement.shards.read_rows
-    monkeypatch.setattr(refinement.shards, "read_rows", lambda p: read.append(p) or original(p))
+    original = work.read_rows
+    monkeypatch.setattr(work, "read_rows", lambda p: read.append(p) or original(p))
     sketch_scorer.run(records(20), tmp_path, refine=Refinement(low=1), shard_size=5)
     assert len(read) == len(set(read)) == 4
     assert dataclasses.asdict(Refinement(low=1)) == {"low": 1, "high": 0.0}

@@ -90,8 +90,8 @@ import sys, time
 sys.path[:0] = {path!r}
 from streams import records
 from jepa_jax import Exact, Scorer, load_encoder
-from jepa_jax.scoring import resume
-resume.FLUSH_SECONDS = 0.2
+from jepa_jax.scoring import work
+work.FLUSH_SECONDS = 0.2
 scorer = Scorer(load_encoder("embedded"), Exact(), batch_size=3)
 slow = lambda row: (print(row["id"], flush=True), time.sleep(0.1))
 scorer.run(records(60, broken=(7,)), {out!r}, shard_size=16, on_row=slow)

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from jepa_jax.cli import app
 from jepa_jax.training.config import CONFIGS, Training, read_model
-from jepa_jax.training.run import run
+from jepa_jax.training.training_run import run
 
 SMALL = {"optimizer.steps": 6, "optimizer.batch": 16, "encoder.width": 8}
 
@@ -35,8 +35,8 @@ def test_the_embedded_configuration_is_that_of_the_embedded_encoder():
     import json
 
     from jepa_jax import load_encoder
-    from jepa_jax.encoders.encoder import EMBEDDED
-    from jepa_jax.training.embedded import hub_config, preprocessor_config
+    from jepa_jax.encoders.loading import EMBEDDED
+    from jepa_jax.training.hub_configs import hub_config, preprocessor_config
 
     training = Training.read("embedded")
     for file, made in (

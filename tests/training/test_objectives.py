@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jepa_jax.training.objective import Weight, evaluate, make_objective
 from jepa_jax.training.objectives import (
     invariance,
     sigreg,
@@ -11,6 +10,7 @@ from jepa_jax.training.objectives import (
     uniformity_floor,
     vicreg,
 )
+from jepa_jax.training.weighted_objective import Weight, evaluate, make_objective
 
 FLOOR = np.sqrt(2 * np.pi) * (1 - 1 / np.sqrt(3))
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jepa_jax.densities import named as reference
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.vit import ViTConfig
-from jepa_jax.evaluation import reference
 from jepa_jax.training.augment import Augmentation
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.config import augmented_views, choose, embed_tokens, noisy_views
 from jepa_jax.training.networks import MLP, MLPConfig, ResNet, ResNetConfig
-from jepa_jax.training.objective import make_objective
 from jepa_jax.training.trainer import Optimizer, Task, embed_each, initial_model, train
+from jepa_jax.training.weighted_objective import make_objective
 
 OBJECTIVE = make_objective({"invariance": {"weight": 0.8}, "sigreg": {"weight": 0.2, "slices": 8}})
 OPTIMIZER = Optimizer(steps=30, batch=32, learning_rate=2e-2, warmup=3)

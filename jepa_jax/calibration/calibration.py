@@ -1,0 +1,140 @@
+"""A calibration of an encoder: saved, loaded, refused for anything else."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from jepa_jax.calibration.choosing import Candidate, candidates, choose
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.estimators.sketch.estimator import Sketch
+from jepa_jax.estimators.sketch.fitting import SketchSamples
+from jepa_jax.estimators.sketch.measurement import Measurement
+from jepa_jax.scoring.precision import Precision
+from jepa_jax.store.files import replace
+from jepa_jax.store.folder import check_ours
+from jepa_jax.store.manifest import differing_settings
+
+ARRAYS, FACTS = "calibration.safetensors", "calibration.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Exact scores, sketches and features of calibration images, and what they hold for.
+
+    `locked`: encoder (fingerprint, embedding rule, image size) and precision, outside of which it
+    is refused. `facts`: source, ids, seconds an exact image, device, versions.
+    """
+
+    samples: SketchSamples
+    locked: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the measurements and of what they hold for."""
+        digest = hashlib.sha256(json.dumps(self.locked, sort_keys=True).encode())
+        for name, array in sorted(_arrays(self.samples).items()):
+            digest.update(name.encode() + array.tobytes())
+        return digest.hexdigest()
+
+    def check(self, encoder: Encoder, precision: Precision = "highest") -> None:
+        """Raises `ValueError` where it was made for something else, showing both values."""
+        wanted = locked_settings(encoder, precision)
+        differing = differing_settings({key: self.locked.get(key) for key in wanted}, wanted)
+        changed = [
+            f"{key}: {was!r} in the calibration, {now!r} now"
+            for key, (was, now) in differing.items()
+        ]
+        if changed:
+            raise ValueError(
+                "the calibration was made for something else; make another one "
+                "(jepa-jax calibrate)\n  " + "\n  ".join(changed)
+            )
+
+    def sketch(self, encoder: Encoder, cotangents: int, precision: Precision = "highest") -> Sketch:
+        """The sketch of so many VJPs, for the encoder and precision that it was made for."""
+        self.check(encoder, precision)
+        most = len(self.samples.cotangents)
+        if cotangents > most:
+            raise ValueError(
+                f"`cotangents` must be at most {most}, as many were measured, got {cotangents}"
+            )
+        return Sketch(self.samples.fit(cotangents).calibration)
+
+    def candidates(self) -> list[Candidate]:
+        """Every method that was compared, the fastest first, `Exact` among them."""
+        names = ("seconds_an_exact_image", "seconds_of_covariates")
+        return candidates(self.samples, **{name: self.facts[name] for name in names})
+
+    def choose(self, target_spearman: float = 0.98) -> Candidate:
+        """The fastest candidate whose measured rank correlation reaches the target."""
+        return choose(self.candidates(), target_spearman)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes calibration.safetensors and calibration.json into `folder`, made if need be."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"locked": self.locked, "facts": self.facts, "fingerprint": self.fingerprint}
+        replace(folder / ARRAYS, lambda path: save_file(_arrays(self.samples), path))
+        replace(folder / FACTS, lambda path: path.write_text(json.dumps(content, indent=2) + "\n"))
+
+
+def load_calibration(folder: str | Path) -> Calibration:
+    """A saved calibration; `FileNotFoundError` or `ValueError` says what is wrong with it."""
+    folder = Path(folder)
+    for name in (ARRAYS, FACTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no {name} in {folder}: not a calibration")
+    try:
+        content = json.loads((folder / FACTS).read_text())
+        arrays = load_file(folder / ARRAYS)
+        packed = arrays["sketch"]
+        most = arrays["cotangents"].shape[0]
+        sketch = np.zeros((len(packed), most, most), packed.dtype)
+        sketch[(slice(None), *np.tril_indices(most))] = packed
+        named = lambda prefix: {
+            name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
+        }
+        measured = Measurement(arrays["score"], sketch, named("covariate."), named("other."))
+        samples = SketchSamples(arrays["cotangents"], measured, int(content["locked"]["rank"]))
+        found = Calibration(samples, content["locked"], content["facts"])
+    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder} is not a readable calibration: {error!r}") from error
+    if found.fingerprint != content.get("fingerprint"):
+        raise ValueError(f"{folder}: {ARRAYS} and {FACTS} do not belong together")
+    return found
+
+
+def check_folder(folder: Path) -> None:
+    """Raises `FileExistsError` or `NotADirectoryError` where a calibration cannot be put."""
+    ours = {ARRAYS, FACTS}
+    check_ours(folder, lambda name: name.removeprefix(".").removesuffix(".tmp") in ours)
+
+
+def locked_settings(encoder: Encoder, precision: Precision) -> dict[str, Any]:
+    """What a calibration holds for, beside its rank."""
+    return {
+        "fingerprint": encoder.fingerprint,
+        "embedding": str(encoder.rule),
+        "image_size": encoder.image_size,
+        "precision": precision,
+    }
+
+
+def _arrays(samples: SketchSamples) -> dict[str, np.ndarray]:
+    """The arrays of a calibration's file, by name; sketches as their lower triangles."""
+    measured = samples.measured
+    lower = np.tril_indices(len(samples.cotangents))
+    arrays: dict[str, Any] = {
+        "cotangents": samples.cotangents,
+        "score": np.asarray(measured.score),
+        "sketch": np.asarray(measured.sketch)[(slice(None), *lower)],
+    }
+    arrays |= {f"covariate.{name}": a for name, a in measured.covariates.items()}
+    arrays |= {f"other.{name}": a for name, a in (measured.others or {}).items()}
+    return {name: np.ascontiguousarray(np.asarray(a)) for name, a in arrays.items()}

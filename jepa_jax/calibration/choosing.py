@@ -1,0 +1,84 @@
+"""The fastest method that is good enough, by what a calibration measured."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
+from jepa_jax.estimators.exact import Exact
+from jepa_jax.estimators.methods import METHODS
+from jepa_jax.estimators.sketch.estimator import Sketch
+from jepa_jax.estimators.sketch.fitting import SketchSamples, spearman
+
+# Numbers of cotangents worth comparing.
+_COTANGENTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A method, its cost in VJPs (a JVP counts 1.5), and its measured agreement with `Exact`.
+
+    `spearman` and `rmse` (nats): over the calibration images, leave-one-out for a sketch; those of
+    a random method after its mean bias is taken off. `seconds`: expected of one image, from the
+    exact score's time by cost, and for a sketch that of its covariates.
+    """
+
+    name: str
+    cost: float
+    spearman: float
+    rmse: float
+    seconds: float
+    estimator: Callable[[], Estimator]
+
+
+def compared_methods() -> dict[str, Estimator]:
+    """The random methods that a calibration compares on the same images, by name."""
+    return {name: method.make() for name, method in METHODS.items() if method.compared}
+
+
+def candidates(
+    samples: SketchSamples, *, seconds_an_exact_image: float, seconds_of_covariates: float
+) -> list[Candidate]:
+    """Every method that `samples` can judge, the fastest first, `Exact` among them."""
+    k = samples.cotangents.shape[1]
+    exact_cost = float(samples.rank)
+    each = seconds_an_exact_image / exact_cost
+    found = [Candidate("exact", exact_cost, 1.0, 0.0, each * exact_cost, Exact)]
+    for count in _COTANGENTS:
+        if count > len(samples.cotangents):
+            break
+        fit = samples.fit(count)
+        found.append(
+            Candidate(
+                f"sketch, {count} cotangents",
+                float(count),
+                fit.spearman,
+                fit.rmse,
+                each * count + seconds_of_covariates,
+                lambda fit=fit: Sketch(fit.calibration),
+            )
+        )
+    for name, values in (samples.measured.others or {}).items():
+        estimator = METHODS[name].make()
+        cost = cost_in_vjps(estimator, k, samples.rank)
+        rank, spread = _agreement(values, samples.measured.score)
+        found.append(Candidate(name, cost, rank, spread, each * cost, lambda e=estimator: e))
+    return sorted(found, key=lambda c: c.seconds)
+
+
+def choose(found: Sequence[Candidate], target_spearman: float) -> Candidate:
+    """The first of the candidates whose measured rank correlation reaches the target.
+
+    Raises `ValueError` on a target outside (0, 1].
+    """
+    if not 0 < target_spearman <= 1:
+        raise ValueError(f"`target_spearman` must be in (0, 1], got {target_spearman}")
+    return next(c for c in found if c.spearman >= target_spearman)
+
+
+def _agreement(values: Any, scores: Any) -> tuple[float, float]:
+    """Rank correlation with the exact scores, and the spread of the error about its mean."""
+    values, scores = np.asarray(values), np.asarray(scores)
+    return spearman(values, scores), float(np.std(values - scores))

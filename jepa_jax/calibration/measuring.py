@@ -1,0 +1,222 @@
+"""Measuring what a calibration needs, on images of a source."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jepa_jax.calibration.calibration import FACTS, Calibration, load_calibration, locked_settings
+from jepa_jax.calibration.choosing import compared_methods
+from jepa_jax.data import Record, open_source
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.encoders.encoder_jacobian import jacobian_of
+from jepa_jax.estimators.exact import Exact
+from jepa_jax.estimators.sketch.fitting import SketchSamples
+from jepa_jax.estimators.sketch.measurement import (
+    FEWEST,
+    Measurement,
+    choose_and_restrict,
+    measure,
+    sketch_rows,
+)
+from jepa_jax.scoring.batch_scorer import BatchScorer
+from jepa_jax.scoring.keys import keys_of
+from jepa_jax.scoring.precision import Precision, matmul_precision
+from jepa_jax.scoring.rows import prepare
+from jepa_jax.store.folder import CALIBRATION, locked
+
+# The most cotangents measured: beyond half of K, or so many, a sketch saves little.
+_MOST_COTANGENTS = 192
+
+
+def calibrate(
+    encoder: Encoder,
+    source: Any,
+    *,
+    images: int = 128,
+    precision: Precision = "highest",
+    batch_size: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    on_start: Callable[[int | None, int], None] | None = None,
+    on_image: Callable[[], None] = lambda: None,
+) -> Calibration:
+    """Measures exact scores and sketches of `images` images of `source`.
+
+    They are taken evenly over the source where its length is known, from its beginning where not;
+    what cannot be read is passed over. Let them include the kinds of images to be scored, also the
+    odd ones: a sketch holds for what it has seen. `precision` is that of the sketch's VJPs; the
+    exact scores are always "highest".
+
+    Raises `ValueError` with fewer than 16 usable images.
+
+    Cost: K VJPs an image. Memory: a batch's Jacobians, K x K matrices of up to half a GiB, and
+    about 0.1 MB an image.
+    """
+    if images < FEWEST:
+        raise ValueError(f"`images` must be at least {FEWEST}, got {images}")
+    opened = open_source(source)
+    scorer = BatchScorer(encoder, Exact(), precision=precision, batch_size=batch_size, seed=seed)
+    run = _Measuring(scorer)
+    ids, passed_over, rank = [], 0, 0
+
+    def batches() -> Iterator[tuple[list[str], np.ndarray]]:
+        nonlocal passed_over
+        names, waiting = [], []
+        for record in _spread(opened, images, limit):
+            prepared = prepare(record, encoder, views=1, seed=seed)
+            if prepared.error is not None:
+                passed_over += 1
+                continue
+            names.append(record.id)
+            waiting.append(prepared.inputs[0])
+            if len(waiting) >= scorer.plan(*waiting[0].shape[:2]).batch:
+                yield names, np.stack(waiting)
+                names, waiting = [], []
+        if waiting:
+            yield names, np.stack(waiting)
+
+    kept: list[np.ndarray] = []  # The images, where their sketches need another precision.
+
+    def measured() -> Iterator[Measurement]:
+        nonlocal passed_over, rank
+        for names, inputs in batches():
+            found, rank = run(names, inputs)
+            for i, name in enumerate(names):
+                one = jax.tree.map(lambda a, i=i: a[i], found)
+                if np.isfinite(one.score):
+                    ids.append(name)
+                    if precision != "highest":
+                        kept.append(inputs[i])
+                    yield one
+                else:
+                    passed_over += 1
+                on_image()
+        if len(ids) < FEWEST:
+            raise ValueError(
+                f"a calibration needs at least {FEWEST} images, {opened.name} gave {len(ids)} "
+                f"({passed_over} could not be read or scored)"
+            )
+
+    if on_start is not None:
+        on_start(images, 0)
+    most = max(1, min(_MOST_COTANGENTS, (encoder.embedding_size - 2) // 2))
+    cotangents, parts = choose_and_restrict(measured(), most, seed)
+    for i, image in enumerate(kept):
+        parts[i] = parts[i]._replace(sketch=run.sketch(image, cotangents))
+    found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
+    device = jax.devices()[0]
+    return Calibration(
+        SketchSamples(cotangents, found, rank),
+        locked_settings(encoder, precision) | {"rank": rank},
+        {
+            "encoder": encoder.name,
+            "source": opened.name,
+            "images": len(ids),
+            "passed_over": passed_over,
+            "seconds_an_exact_image": run.seconds_an_image,
+            "seconds_of_covariates": run.seconds_of_covariates(),
+            "device": f"{device.platform}: {device.device_kind}",
+            "jax": jax.__version__,
+            "seed": seed,
+            "ids": ids,
+        },
+    )
+
+
+def calibrate_for_run(out: Path, encoder: Encoder, source: Any, **settings) -> Calibration:
+    """The calibration that a run keeps in its output folder: made once, found by its reruns."""
+    folder = out / CALIBRATION
+    if (folder / FACTS).exists():  # Written last: without it, a calibration was cut off.
+        return load_calibration(folder)
+    with locked(out):  # Also says whether the folder can be written to.
+        found = calibrate(encoder, source, **settings)
+        found.save(folder)
+    return found
+
+
+class _Measuring:
+    """The compiled measurement of batches, and how long an image took after the first batch."""
+
+    def __init__(self, scorer: BatchScorer):
+        self.scorer = scorer
+        self._others = compared_methods()
+        self._compiled = jax.jit(self._measure, static_argnums=3)
+        self._sketched = jax.jit(self._sketch, static_argnums=3)
+        self._seconds: list[float] = []
+        self._last = np.zeros((0, 0, 0, 0), np.float32)
+
+    @property
+    def seconds_an_image(self) -> float:
+        """Median over the batches after the first one, which compiles."""
+        return float(np.median(self._seconds[1:] or self._seconds))
+
+    def seconds_of_covariates(self) -> float:
+        """The covariates' own time an image: the least of three runs of the last batch."""
+        encoder, images = self.scorer.encoder, self._last
+
+        def one(state, image: Array) -> dict[str, Array]:
+            return encoder.covariates(state, encoder.coordinates(state, image))
+
+        run = jax.jit(jax.vmap(one, (None, 0)))
+        seconds = []
+        for _ in range(4):
+            began = time.monotonic()
+            jax.block_until_ready(run(encoder.state, images))
+            seconds.append((time.monotonic() - began) / len(images))
+        return min(seconds[1:])
+
+    def __call__(
+        self, names: list[str], images: Float[np.ndarray, "b h w c"]
+    ) -> tuple[Measurement, int]:
+        """What is measured of a batch of images, and the number of singular values of each."""
+        scorer, count = self.scorer, len(images)
+        plan = scorer.plan(*images.shape[1:3])
+        fill = [*range(count), *[0] * (plan.batch - count)]
+        keys = keys_of(scorer.seed, [f"{names[i]}/0" for i in fill])
+        state, self._last = scorer.encoder.state, images[fill]
+        began = time.monotonic()
+        with matmul_precision("highest"):
+            found, ranks = jax.block_until_ready(
+                self._compiled(state, images[fill], keys, plan.chunk)
+            )
+        self._seconds.append((time.monotonic() - began) / plan.batch)
+        return jax.tree.map(lambda a: np.asarray(a)[:count], found), int(ranks[0])
+
+    def sketch(
+        self, image: Float[np.ndarray, "h w c"], cotangents: Float[np.ndarray, "p k"]
+    ) -> Float[np.ndarray, "p p"]:
+        """The sketch of one image in the scorer's own precision."""
+        scorer = self.scorer
+        chunk = scorer.plan(*image.shape[:2]).chunk
+        with matmul_precision(scorer.precision):
+            return np.asarray(self._sketched(scorer.encoder.state, image, cotangents, chunk))
+
+    def _measure(self, state, images: Array, keys: Array, chunk: int) -> tuple[Measurement, Array]:
+        def one(image: Array, key: Array) -> tuple[Measurement, Array]:
+            operator = jacobian_of(self.scorer.encoder, state, image, chunk)
+            return measure(operator, self._others, key), jnp.asarray(operator.live, jnp.int32)
+
+        return jax.vmap(one)(images, keys)
+
+    def _sketch(self, state, image: Array, cotangents: Array, chunk: int) -> Array:
+        return sketch_rows(jacobian_of(self.scorer.encoder, state, image, chunk), cotangents)
+
+
+def _spread(source: Any, images: int, limit: int | None) -> Iterator[Record]:
+    """Records taken evenly over a source of known length, else from its beginning."""
+    total = source.count()
+    total = limit if total is None else total if limit is None else min(total, limit)
+    taken = 0
+    for index, record in enumerate(source):
+        if (total is not None and index >= total) or taken >= images:
+            return
+        # The next of `images` evenly spaced places.
+        if total is None or total <= images or index >= taken * total // images:
+            taken += 1
+            yield record

@@ -1,0 +1,60 @@
+"""What a source of images is, and sources made of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jepa_jax.data.record import Record
+
+
+@runtime_checkable
+class Source(Protocol):
+    """An iterable of `Record`s that gives the same ones in the same order every time."""
+
+    @property
+    def name(self) -> str:
+        """What the user would call it: a path, or 'hf:owner/name'."""
+        ...
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+    def count(self) -> int | None:
+        """The number of records, or None if only reading all the data would tell."""
+        ...
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Several sources, one after the other."""
+
+    name: str
+    sources: tuple[Source, ...]
+
+    def __str__(self) -> str:
+        return f"{len(self.sources)} files of {self.name}"
+
+    def __iter__(self) -> Iterator[Record]:
+        for source in self.sources:
+            yield from source
+
+    def count(self) -> int | None:
+        """The sum of the sources' counts; None if one is not known."""
+        counts = [source.count() for source in self.sources]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records made by hand."""
+
+    records: tuple[Record, ...]
+    name: str = "records"
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def count(self) -> int:
+        """The number of records."""
+        return len(self.records)

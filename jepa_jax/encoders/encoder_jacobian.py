@@ -1,0 +1,25 @@
+"""The Jacobian of an encoder's embedding at an image."""
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.jacobian_operator import Jacobian, jacobian
+
+
+def jacobian_of(
+    encoder: Encoder, state: nnx.State, image: Float[Array, "h w c"], chunk: int | None = None
+) -> Jacobian:
+    """The Jacobian of an encoder's embedding at one preprocessed image.
+
+    With respect to `Encoder.coordinates`, which leave the singular values as they are; with the
+    null directions and the covariates that the encoder knows.
+    """
+    coordinates = encoder.coordinates(state, image)
+    return jacobian(
+        lambda u: encoder.embed_coordinates(state, u),
+        coordinates,
+        chunk=chunk,
+        null_basis=lambda z: encoder.null_basis(state, z),
+        covariates=lambda: encoder.covariates(state, coordinates),
+    )

@@ -1,0 +1,139 @@
+"""Image towers of CLIP's architecture: OpenAI CLIP and MetaCLIP.
+
+Embedding: the CLS token after the final LayerNorm, projected to the space shared with text.
+"""
+
+import dataclasses
+
+from jepa_jax.encoders import stored_tensors
+from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.family import Family, square
+from jepa_jax.encoders.stored_tensors import Stored
+from jepa_jax.encoders.vit import ViTConfig
+
+
+def config(hub: dict) -> ViTConfig:
+    """config.json of the whole model or of its image tower alone, to our configuration.
+
+    The whole model's `projection_dim` is the one that holds, not its image tower's.
+    """
+    tower = hub if hub["model_type"] == "clip_vision_model" else hub.get("vision_config") or {}
+    projected = hub["model_type"] == "clip" or "CLIPVisionModelWithProjection" in (
+        hub.get("architectures") or []
+    )
+    return ViTConfig(
+        image_size=square(tower.get("image_size", 224), "image_size"),
+        patch_size=square(tower.get("patch_size", 32), "patch_size"),
+        width=tower.get("hidden_size", 768),
+        depth=tower.get("num_hidden_layers", 12),
+        heads=tower.get("num_attention_heads", 12),
+        mlp_width=tower.get("intermediate_size", 3072),
+        channels=tower.get("num_channels", 3),
+        activation=tower.get("hidden_act", "quick_gelu"),
+        layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
+        patch_bias=False,
+        input_norm=True,
+        projection=hub.get("projection_dim", 512) if projected else None,
+    )
+
+
+def parameters(c: ViTConfig) -> dict[str, Stored]:
+    """Our parameter names to the checkpoint's."""
+    tokens = 1 + (c.image_size // c.patch_size) ** 2
+    tree = {
+        "patch": stored_tensors.patches(
+            "embeddings.patch_embedding", c.patch_size, c.channels, c.width, bias=False
+        ),
+        "cls": Stored({"embeddings.class_embedding": (c.width,)}),
+        "positions": Stored({"embeddings.position_embedding.weight": (tokens, c.width)}),
+        "input_norm": stored_tensors.norm("pre_layrnorm", c.width),
+        "blocks": {str(i): _block(f"encoder.layers.{i}", c) for i in range(c.depth)},
+        "norm": stored_tensors.norm("post_layernorm", c.width),
+    }
+    flat = stored_tensors.flatten(tree)
+    if c.projection is not None:
+        # The projection lies beside the image tower, which has a prefix in such a checkpoint.
+        flat = {ours: _under("vision_model.", stored) for ours, stored in flat.items()}
+        projection = stored_tensors.linear("visual_projection", c.width, c.projection, bias=False)
+        flat |= stored_tensors.flatten({"projection": projection})
+    return flat
+
+
+def _under(prefix: str, stored: Stored) -> Stored:
+    shapes = {prefix + name: shape for name, shape in stored.shapes.items()}
+    return dataclasses.replace(stored, shapes=shapes)
+
+
+def _block(name: str, c: ViTConfig) -> dict:
+    qkv = [f"{name}.self_attn.{part}_proj" for part in "qkv"]
+    return {
+        "norm1": stored_tensors.norm(f"{name}.layer_norm1", c.width),
+        "attention": {
+            "qkv": stored_tensors.joined(qkv, c.width, c.width),
+            "out": stored_tensors.linear(f"{name}.self_attn.out_proj", c.width, c.width),
+        },
+        "norm2": stored_tensors.norm(f"{name}.layer_norm2", c.width),
+        "mlp": {
+            "fc1": stored_tensors.linear(f"{name}.mlp.fc1", c.width, c.mlp_width),
+            "fc2": stored_tensors.linear(f"{name}.mlp.fc2", c.mlp_width, c.width),
+        },
+    }
+
+
+def _rule(c: ViTConfig) -> EmbeddingRule:
+    return EmbeddingRule("cls", projected=c.projection is not None)
+
+
+def _tower(width: int, depth: int, heads: int, patch: int, act: str, size: int = 224) -> dict:
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": depth,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * width,
+        "patch_size": patch,
+        "image_size": size,
+        "hidden_act": act,
+    }
+
+
+def _published(projection: int, tower: dict) -> dict:
+    return {"model_type": "clip", "projection_dim": projection, "vision_config": tower}
+
+
+def _models() -> dict[str, dict]:
+    base, large, huge = (768, 12, 12), (1024, 24, 16), (1280, 32, 16)
+    models = {
+        "openai/clip-vit-base-patch32": _published(512, _tower(*base, 32, "quick_gelu")),
+        "openai/clip-vit-base-patch16": _published(512, _tower(*base, 16, "quick_gelu")),
+        "openai/clip-vit-large-patch14": _published(768, _tower(*large, 14, "quick_gelu")),
+        "openai/clip-vit-large-patch14-336": _published(768, _tower(*large, 14, "quick_gelu", 336)),
+    }
+    for data in ("400m", "fullcc2.5b"):
+        for name, k, size, patch in (
+            ("b32", 512, base, 32),
+            ("b16", 512, base, 16),
+            ("l14", 768, large, 14),
+        ):
+            models[f"facebook/metaclip-{name}-{data}"] = _published(
+                k, _tower(*size, patch, "quick_gelu")
+            )
+    models["facebook/metaclip-h14-fullcc2.5b"] = _published(1024, _tower(*huge, 14, "quick_gelu"))
+    return models
+
+
+FAMILY = Family(
+    name="CLIP",
+    model_types=("clip", "clip_vision_model"),
+    config=config,
+    parameters=parameters,
+    rule=_rule,
+    # The text tower, the contrastive temperature, and an index buffer of old checkpoints.
+    ignored=(
+        r"text_model\..*",
+        r"text_projection\..*",
+        r"logit_scale",
+        r"(vision_model\.)?embeddings\.position_ids",
+    ),
+    prefixes=("", "vision_model."),
+    published=_models(),
+)

@@ -1,0 +1,106 @@
+"""DINOv2, with and without registers (`facebook/dinov2-*`, `facebook/dinov2-with-registers-*`).
+
+Embedding: the CLS token after the final LayerNorm.
+"""
+
+from jepa_jax.encoders import stored_tensors
+from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.family import Family, square
+from jepa_jax.encoders.stored_tensors import Stored
+from jepa_jax.encoders.vit import ViTConfig
+
+
+def config(hub: dict) -> ViTConfig:
+    """config.json to our configuration; the defaults are those of `transformers`."""
+    registers = hub["model_type"] == "dinov2_with_registers"
+    width = hub.get("hidden_size", 768)
+    mlp_width = int(width * hub.get("mlp_ratio", 4))
+    gated = hub.get("use_swiglu_ffn", False)
+    if gated:
+        # Two thirds of the MLP's width, rounded up to a multiple of 8.
+        mlp_width = (int(mlp_width * 2 / 3) + 7) // 8 * 8
+    return ViTConfig(
+        image_size=square(hub.get("image_size", 224), "image_size"),
+        patch_size=square(hub.get("patch_size", 14 if not registers else 16), "patch_size"),
+        width=width,
+        depth=hub.get("num_hidden_layers", 12),
+        heads=hub.get("num_attention_heads", 12),
+        mlp_width=mlp_width,
+        channels=hub.get("num_channels", 3),
+        activation=hub.get("hidden_act", "gelu"),
+        gated_mlp=gated,
+        layer_norm_eps=hub.get("layer_norm_eps", 1e-6),
+        registers=hub.get("num_register_tokens", 4) if registers else 0,
+        layer_scale=True,
+        qkv_bias=hub.get("qkv_bias", True),
+        antialias_positions=registers,
+    )
+
+
+def parameters(c: ViTConfig) -> dict[str, Stored]:
+    """Our parameter names to the checkpoint's."""
+    tokens = 1 + (c.image_size // c.patch_size) ** 2
+    tree = {
+        "patch": stored_tensors.patches(
+            "embeddings.patch_embeddings.projection", c.patch_size, c.channels, c.width
+        ),
+        "cls": stored_tensors.batched("embeddings.cls_token", c.width),
+        "positions": stored_tensors.batched("embeddings.position_embeddings", tokens, c.width),
+        "blocks": {str(i): _block(f"encoder.layer.{i}", c) for i in range(c.depth)},
+        "norm": stored_tensors.norm("layernorm", c.width),
+    }
+    if c.registers:
+        tree["registers"] = stored_tensors.batched(
+            "embeddings.register_tokens", c.registers, c.width
+        )
+    return stored_tensors.flatten(tree)
+
+
+def _block(name: str, c: ViTConfig) -> dict:
+    qkv = [f"{name}.attention.attention.{part}" for part in ("query", "key", "value")]
+    fc1, fc2 = ("weights_in", "weights_out") if c.gated_mlp else ("fc1", "fc2")
+    hidden = c.mlp_width * (2 if c.gated_mlp else 1)
+    return {
+        "norm1": stored_tensors.norm(f"{name}.norm1", c.width),
+        "attention": {
+            "qkv": stored_tensors.joined(qkv, c.width, c.width, c.qkv_bias),
+            "out": stored_tensors.linear(f"{name}.attention.output.dense", c.width, c.width),
+        },
+        "scale1": Stored({f"{name}.layer_scale1.lambda1": (c.width,)}),
+        "norm2": stored_tensors.norm(f"{name}.norm2", c.width),
+        "mlp": {
+            "fc1": stored_tensors.linear(f"{name}.mlp.{fc1}", c.width, hidden),
+            "fc2": stored_tensors.linear(f"{name}.mlp.{fc2}", c.mlp_width, c.width),
+        },
+        "scale2": Stored({f"{name}.layer_scale2.lambda1": (c.width,)}),
+    }
+
+
+_SIZES = {
+    "small": {"hidden_size": 384, "num_attention_heads": 6},
+    "base": {},
+    "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16},
+    "giant": {
+        "hidden_size": 1536,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 24,
+        "use_swiglu_ffn": True,
+    },
+}
+_PUBLISHED = {"image_size": 518, "patch_size": 14}
+
+FAMILY = Family(
+    name="DINOv2",
+    model_types=("dinov2", "dinov2_with_registers"),
+    config=config,
+    parameters=parameters,
+    rule=lambda c: EmbeddingRule("cls"),
+    # The mask token serves the pretraining only; a classifier is not part of the encoder.
+    ignored=(r"embeddings\.mask_token", r"classifier\..*"),
+    prefixes=("", "dinov2.", "dinov2_with_registers."),
+    published={
+        f"facebook/dinov2-{infix}{size}": {"model_type": model_type} | _PUBLISHED | shape
+        for infix, model_type in (("", "dinov2"), ("with-registers-", "dinov2_with_registers"))
+        for size, shape in _SIZES.items()
+    },
+)

@@ -1,0 +1,35 @@
+"""A transformer without memory for its parameters, and filled with them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+
+from jepa_jax.encoders.vit import ViT, ViTConfig
+
+
+def abstract_model(config: ViTConfig) -> ViT:
+    """The transformer of this shape without memory for its parameters."""
+    return nnx.eval_shape(functools.partial(ViT, config))
+
+
+def fill(config: ViTConfig, arrays: dict[str, np.ndarray], dtype: DTypeLike) -> ViT:
+    """A transformer with these parameters, by our names, as `dtype`."""
+    model = abstract_model(config)
+    graph, state = nnx.split(model)
+    flat = dict(nnx.to_flat_state(state))
+    names = {".".join(map(str, path)): path for path in flat}
+    if names.keys() != arrays.keys():
+        raise ValueError(
+            f"parameters do not match: {sorted(names.keys() ^ arrays.keys())} on one side only"
+        )
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    for name, path in names.items():
+        array = np.asarray(arrays[name])
+        if array.shape != flat[path].shape:
+            raise ValueError(f"`{name}` must have shape {flat[path].shape}, got {array.shape}")
+        flat[path] = flat[path].replace(jnp.asarray(array.astype(dtype)))
+    return nnx.merge(graph, nnx.from_flat_state(flat))

@@ -1,0 +1,1 @@
+"""The calibrated method: p fixed cotangents, and a regression fitted on exact scores."""

@@ -1,0 +1,1 @@
+"""Detectors of outliers, one a file: fitted on reference images, they score others."""

@@ -1,0 +1,112 @@
+"""How much to compute at once: cotangents a chunk, images a batch, processes on a CPU."""
+
+import dataclasses
+import functools
+
+import jax
+
+from jepa_jax.encoders.cost import vjp_flops
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
+from jepa_jax.scoring.cores import available_cores
+
+# Elements (cotangents x tokens x width x images) of one activation that fill an accelerator: an
+# estimate, not yet measured on one.
+_ELEMENTS_ACCELERATOR = 2**24
+# The same on a CPU: what is worth a dispatch, and what may not be passed by more than a few
+# cotangents, so that a chunk's values stay a fraction of the Jacobian's rows. Chunks of 4 to 16
+# are within a machine's noise of each other (benchmarks/exact, benchmarks/memory).
+_ELEMENTS_CPU = 2**17
+_ELEMENTS_CPU_MOST = 720_000
+_COTANGENTS_CPU = 8
+# The most a batch's Jacobians may take: of an accelerator's memory, and of a computer's.
+_MEMORY_SHARE = 0.25
+_MEMORY_CPU = 2 * 2**30
+# Of a worker process beside its parameters and Jacobians: the interpreter, JAX, compiled programs.
+_BYTES_WORKER = 0.7e9
+# A Jacobian's rows, the backward pass's arrays and the factorisation, over the rows.
+_ROWS_HELD = 2.0
+# A run shorter than this is not worth starting and compiling in several processes.
+_SECONDS_WORTH = 120.0
+# What one core of a CPU computes, for the length of a run: a guess, wrong by a factor of 3.
+_FLOPS_CORE = 5e10
+# A stream without a count is taken to have so many images.
+_IMAGES_UNKNOWN = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """`chunk` cotangents are pulled back at once for each of `batch` images."""
+
+    chunk: int
+    batch: int
+
+
+def make_plan(
+    cotangents: int, pixels: int, activation: int, *, batch: int | None = None, device=None
+) -> Plan:
+    """The default plan for `cotangents` VJPs an image of `pixels` inputs.
+
+    `activation` is the size of one token array, tokens x width. Small problems are batched until
+    one matrix product is worth its dispatch; large ones are cut into chunks. `batch` fixes the
+    batch. Scores do not depend on the plan but for rounding.
+    """
+    device = device or jax.devices()[0]
+    cpu = device.platform == "cpu"
+    target = _ELEMENTS_CPU if cpu else _ELEMENTS_ACCELERATOR
+    if batch is None:
+        fits = _memory(device) // (cotangents * pixels * 4)
+        batch = max(1, min(32, fits, target // (cotangents * activation)))
+    chunk = max(1, target // (activation * batch))
+    if cpu:
+        most = max(2, _ELEMENTS_CPU_MOST // (activation * batch))
+        chunk = max(chunk, min(_COTANGENTS_CPU, most))
+    return Plan(chunk=min(cotangents, chunk), batch=batch)
+
+
+def plan_for(encoder: Encoder, height: int, width: int, batch: int | None = None) -> Plan:
+    """The default plan of an encoder's exact score for images of this size."""
+    config = encoder.config
+    rows, columns = config.grid(height, width)
+    return make_plan(
+        cotangents=encoder.embedding_size,
+        pixels=height * width * config.channels,
+        activation=(rows * columns + config.prefix) * config.width,
+        batch=batch,
+    )
+
+
+@functools.cache
+def _memory(device) -> int:
+    """Bytes that a batch's Jacobians may take on this device."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if not stats or "bytes_limit" not in stats:
+        return _MEMORY_CPU
+    return int(stats["bytes_limit"] * _MEMORY_SHARE)
+
+
+def worthwhile(
+    encoder: Encoder, estimator: Estimator, images: int | None, batch: int | None = None
+) -> int:
+    """How many processes to score so many images in (None: not known): one a core, or 1.
+
+    `batch` images at once, by default the plan's. 1 where JAX does not run on a CPU, where the run
+    is short, and where memory is.
+    """
+    # Imported here: the choice is made at the edge.
+    import psutil
+
+    cores = len(available_cores())
+    if jax.default_backend() != "cpu" or cores == 1:
+        return 1
+    config, side = encoder.config, encoder.image_size
+    k, pixels = encoder.embedding_size, side * side * config.channels
+    flops = cost_in_vjps(estimator, k, pixels) * vjp_flops(config, encoder.rule, side, side)
+    images = _IMAGES_UNKNOWN if images is None else images
+    if images * flops / (_FLOPS_CORE * cores) < _SECONDS_WORTH:
+        return 1
+    parameters = sum(leaf.nbytes for leaf in jax.tree.leaves(encoder.state))
+    batch = plan_for(encoder, side, side, batch).batch
+    held = _ROWS_HELD * batch * min(sum(estimator.cost(k, pixels)), k) * pixels * 4
+    each = parameters + held + _BYTES_WORKER
+    return max(1, min(cores, int(psutil.virtual_memory().available // each)))

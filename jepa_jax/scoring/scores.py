@@ -1,0 +1,32 @@
+"""Scores of images as columns."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+class Scores(NamedTuple):
+    """Scores of N images, NumPy arrays. Log-volumes and errors in nats; higher = more typical.
+
+    `jepa_score`, `std_error`, `bias_bound` (NaN where the method has none) and `rank` (N,);
+    `embedding` (N, K); `singular_values` (N, rank) and `flagged` (N,), outside of what a calibrated
+    estimator was fitted on, where the estimator returns them, or None.
+    """
+
+    jepa_score: Float[np.ndarray, " n"]
+    std_error: Float[np.ndarray, " n"]
+    bias_bound: Float[np.ndarray, " n"]
+    rank: Int[np.ndarray, " n"]
+    embedding: Float[np.ndarray, "n k"]
+    singular_values: Float[np.ndarray, "n r"] | None = None
+    flagged: Bool[np.ndarray, " n"] | None = None
+
+
+def map_columns(
+    function: Callable[[Sequence[np.ndarray]], np.ndarray], parts: Sequence[Scores]
+) -> Scores:
+    """`function` of every column of `parts`, given as a sequence; None stays None."""
+    columns = zip(*parts, strict=True)
+    return Scores._make(None if column[0] is None else function(column) for column in columns)

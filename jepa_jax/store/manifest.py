@@ -1,0 +1,133 @@
+"""The manifest of a scores folder: what it locks, and how two of them are compared.
+
+`settings` are locked: what a row depends on, and how rows lie in the files. A run with other ones
+is refused. `facts` (which device, when) are only recorded.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jepa_jax.store.files import replace
+from jepa_jax.store.folder import MANIFEST, shard_paths
+from jepa_jax.version import __version__
+
+# What of the settings may differ between folders whose scores are compared: where images are, how
+# rows are stored, and the seed, which draws views and probes and shifts no score.
+_FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
+
+
+def make_settings(
+    *,
+    source: str,
+    encoder: Mapping[str, Any],
+    estimator: Mapping[str, Any],
+    precision: str,
+    views: int,
+    seed: int,
+    store: Sequence[str],
+    shard_size: int,
+    refine: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The settings that a manifest locks.
+
+    `encoder`: fingerprint, embedding rule and image size; `estimator`: its method and settings, or
+    a hash of its calibration; `refine`: shares of the rows scored again exactly, where any are.
+    """
+    settings = {
+        "version": __version__,
+        "source": source,
+        "encoder": dict(encoder),
+        "estimator": dict(estimator),
+        "precision": precision,
+        "views": views,
+        "seed": seed,
+        "store": list(store),
+        "shard_size": shard_size,
+    }
+    return settings | ({"refine": dict(refine)} if refine else {})
+
+
+def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Writes the manifest of a new run, or checks that a rerun has the same settings.
+
+    `ValueError` lists each locked setting that differs, with both values.
+    """
+    path = out / MANIFEST
+    # Through JSON, so that both sides have its types.
+    settings = json.loads(json.dumps(settings))
+    rows = bool(shard_paths(out))
+    if rows and not path.exists():
+        raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
+    if not rows:  # Nothing is there that other settings could contradict.
+        content = json.dumps({"settings": settings, "facts": facts}, indent=2)
+        replace(path, lambda temporary: temporary.write_text(content + "\n"))
+        return
+    before = read_manifest(out)
+    changed = [
+        f"{key}: {was!r} before, {now!r} now"
+        for key, (was, now) in differing_settings(before["settings"], settings).items()
+    ]
+    if changed:
+        if before["facts"].get("encoder") != facts.get("encoder"):
+            # Of fingerprints alone a reader learns nothing.
+            name, other = before["facts"].get("encoder"), facts.get("encoder")
+            changed.insert(0, f"encoder: {name} before, {other} now")
+        raise ValueError(
+            f"{out} was made with other settings; give another output folder, or the same settings"
+            "\n  " + "\n  ".join(changed)
+        )
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """The manifest of a scores folder; `FileNotFoundError` or `ValueError` where there is none."""
+    path = Path(out) / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")
+    try:
+        content = json.loads(path.read_text())
+        _ = content["settings"], content["facts"]  # Both must be there.
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
+    return content
+
+
+def is_scores_folder(source: Any) -> bool:
+    """Whether `source` is a folder that `score` made."""
+    return isinstance(source, (str, Path)) and (Path(source) / MANIFEST).is_file()
+
+
+def incomparable_settings(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Of two folders' settings those that differ and shift scores, by name, with both values."""
+    return {
+        key: values for key, values in differing_settings(one, other).items() if key not in _FREE
+    }
+
+
+def differing_settings(
+    one: Mapping[str, Any], other: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by their dotted names, with both values (None where one has none).
+
+    >>> differing_settings({"encoder": {"size": 112}, "seed": 0}, {"encoder": {"size": 224}})
+    {'encoder.size': (112, 224), 'seed': (0, None)}
+    """
+    flat, others = _flat(one), _flat(other)
+    return {
+        key: (flat.get(key), others.get(key))
+        for key in sorted(flat.keys() | others.keys())
+        if flat.get(key) != others.get(key)
+    }
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return flat

@@ -1,0 +1,106 @@
+"""A folder of scores as one table, its long columns left in the files."""
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jepa_jax.store.folder import shard_paths
+from jepa_jax.store.manifest import read_manifest
+from jepa_jax.store.schema import LONG
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreTable:
+    """The rows of a scores folder, in their order, and the manifest that they were made under.
+
+    `rows` has every column but the `LONG` ones. Memory: about 200 bytes a row and its names.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+    rows: pa.Table
+
+    def __len__(self) -> int:
+        return self.rows.num_rows
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Every row's id."""
+        return self.rows["id"].to_pylist()
+
+    @cached_property
+    def status(self) -> np.ndarray:
+        """Every row's status, an array of strings."""
+        return np.array(self.rows["status"].to_pylist(), dtype=object)
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """Every row's score, float64; NaN where it has none."""
+        values = self.numbers("jepa_score")
+        return np.where((self.status == "ok") & np.isfinite(values), values, np.nan)
+
+    def numbers(self, column: str) -> np.ndarray:
+        """A column of numbers, float64; NaN where a row has none, or the folder no such column."""
+        if column not in self.rows.column_names:
+            return np.full(len(self), np.nan)
+        values = self.rows[column].cast(pa.float64()).to_numpy()
+        return np.asarray(values, np.float64)
+
+    def flags(self) -> np.ndarray:
+        """Which rows are flagged as unlike the calibration's images."""
+        if "flagged" not in self.rows.column_names:
+            return np.zeros(len(self), bool)
+        return np.asarray(self.rows["flagged"].fill_null(False).to_numpy(), bool)
+
+
+def read_scores(folder: str | Path) -> ScoreTable:
+    """The table of a scores folder.
+
+    Raises `FileNotFoundError` or `ValueError` where `folder` is not a folder of scores, or a shard
+    of it cannot be read.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    paths = shard_paths(folder)
+    if not paths:
+        raise ValueError(f"{folder} holds no scores yet: `jepa-jax score` has written no row")
+    rows = pa.concat_tables([_read(path) for path in paths], promote_options="default")
+    return ScoreTable(folder, manifest["settings"], manifest["facts"], rows)
+
+
+def read_embeddings(folder: str | Path) -> np.ndarray | None:
+    """The embeddings of every row, (rows, K) float32, NaN where a row has none; None if not stored.
+
+    Memory: 4 K bytes a row.
+    """
+    paths = shard_paths(Path(folder))
+    if not paths or any("embedding" not in pq.read_schema(path).names for path in paths):
+        return None
+    counts = [pq.read_metadata(path).num_rows for path in paths]
+    embeddings, start = None, 0
+    for path, count in zip(paths, counts, strict=True):
+        column = pq.read_table(path, columns=["embedding"])["embedding"].combine_chunks()
+        filled = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+        values = column.flatten().to_numpy()
+        if len(filled):
+            k = len(values) // len(filled)
+            if embeddings is None:
+                embeddings = np.full((sum(counts), k), np.nan, np.float32)
+            embeddings[start + filled] = values.reshape(len(filled), k)
+        start += count
+    return embeddings
+
+
+def _read(path: Path) -> pa.Table:
+    """A shard without its long columns."""
+    try:
+        names = [name for name in pq.read_schema(path).names if name not in LONG]
+        return pq.read_table(path, columns=names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
