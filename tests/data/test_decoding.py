@@ -12,8 +12,7 @@ import pytest
 from image_files import BLUE, GREEN, RED, encoded, png, write
 from PIL import Image, ImageFile
 
-from jepa_jax.data import UnreadableImage, image_extensions
-from jepa_jax.data import decoding as decode
+from jepa_jax.data import UnreadableImage, decode, image_extensions
 
 WHITE = (255, 255, 255)
 
