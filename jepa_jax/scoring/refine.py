@@ -73,6 +73,8 @@ class Unrefined:
     def shards(self, source: Source, shard_size: int) -> Iterator[Shard]:
         """The shards with such rows, their records drawn from the source up to the last one."""
         wanted = np.flatnonzero(self.todo)
+        if not len(wanted):
+            return
         indices, firsts = np.unique(wanted // shard_size, return_index=True)
         records = enumerate(source)
         for index, rows in zip(indices.tolist(), np.split(wanted, firsts[1:]), strict=True):

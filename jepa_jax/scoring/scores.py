@@ -13,6 +13,18 @@ class Scores(NamedTuple):
     `jepa_score`, `std_error`, `bias_bound` (NaN where the method has none) and `rank` (N,);
     `embedding` (N, K); `singular_values` (N, rank) and `flagged` (N,), outside of what a calibrated
     estimator was fitted on, where the estimator returns them, or None.
+
+    >>> import numpy as np
+    >>> from jepa_jax import Scores
+    >>> scores = Scores(
+    ...     jepa_score=np.array([-90.0, -210.0, -104.0]),
+    ...     std_error=np.zeros(3),
+    ...     bias_bound=np.full(3, np.nan),
+    ...     rank=np.full(3, 62),
+    ...     embedding=np.zeros((3, 64)),
+    ... )
+    >>> scores.jepa_score.argsort().tolist()  # The least typical image first.
+    [1, 2, 0]
     """
 
     jepa_score: Float[np.ndarray, " n"]

@@ -17,6 +17,12 @@ class ViewSettings:
     image's area and `ratio` its aspect ratio, before it is resized to a square. Colour changes
     with probability `colour`: brightness, contrast and saturation by a factor in 1 -/+ the value,
     hue by a share of its circle.
+
+    >>> from jepa_jax.scoring import ViewSettings, random_view
+    >>> still = ViewSettings(scale=(1, 1), ratio=(1, 1), flip=0, colour=0)
+    >>> image = Image.linear_gradient("L").convert("RGB")
+    >>> random_view(image, 256, np.random.default_rng(0), still) == image
+    True
     """
 
     scale: tuple[float, float] = (0.32, 1.0)
@@ -35,7 +41,12 @@ def random_view(
     rng: np.random.Generator,
     settings: ViewSettings = ViewSettings(),
 ) -> Image.Image:
-    """One random view of an RGB image, `size` x `size` pixels."""
+    """One random view of an RGB image, `size` x `size` pixels.
+
+    >>> from jepa_jax.scoring import random_view
+    >>> random_view(Image.new("RGB", (40, 30)), 16, np.random.default_rng(0)).size
+    (16, 16)
+    """
     box = _crop(image.width, image.height, rng, settings)
     view = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     if rng.random() < settings.flip:

@@ -19,6 +19,10 @@ import jax
 from jepa_jax.scoring.cores import share_cores
 
 
+# What a program compiles stays in memory: loky would take it for a leak, and start the worker anew.
+_ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
+
+
 class WorkerDied(RuntimeError):
     """A worker process ended before its work."""
 
@@ -46,7 +50,9 @@ class Workers:
             raise ValueError(f"`processes` must be 1 where JAX runs on {platform}, got {count}")
         # One executor a worker: each is told its own cores.
         self._executors = [
-            ProcessPoolExecutor(1, initializer=_begin, initargs=(cores, os.getpid()))
+            ProcessPoolExecutor(
+                1, initializer=_begin, initargs=(cores, os.getpid()), env=_ENVIRONMENT
+            )
             for cores in share_cores(count)
         ]
         self._busy = [0] * count
@@ -97,7 +103,6 @@ def _begin(cores: list[int], parent: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     os.environ["NPROC"] = str(len(cores))  # XLA's number of threads where cores cannot be set.
-    os.environ["JAX_PLATFORMS"] = "cpu"
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
 
