@@ -21,6 +21,14 @@ class Jacobian:
     `null_basis` is a (K, R) matrix of orthonormal left-null directions known in closed form
     (N^T J = 0), R = 0 where none is known. It lives inside one trace: build it in the function
     that you `jit` or `vmap`, and pass results out, not the operator.
+
+    >>> import jax.numpy as jnp
+    >>> from jepa_jax import Jacobian
+    >>> J = Jacobian(lambda x: jnp.stack([x[0] * x[1], x[1], x[1]]), jnp.array([2.0, 5.0]))
+    >>> J.shape, J.value.tolist()
+    ((3, 2), [10.0, 5.0, 5.0])
+    >>> J.columns(jnp.eye(2)).tolist()  # J's columns, one a row
+    [[5.0, 0.0, 0.0], [2.0, 1.0, 1.0]]
     """
 
     def __init__(

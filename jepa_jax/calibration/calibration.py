@@ -28,6 +28,17 @@ class Calibration:
 
     `locked`: encoder (fingerprint, embedding rule, image size) and precision, outside of which it
     is refused. `facts`: source, ids, seconds an exact image, device, versions.
+
+    >>> import numpy as np
+    >>> from jepa_jax import Calibration, SketchSamples
+    >>> from jepa_jax.estimators.sketch.measurement import Measurement
+    >>> sizes = np.geomspace(0.5, 2, 20)  # 20 Jacobians, each a multiple of the identity
+    >>> measured = Measurement(8 * np.log(sizes), sizes[:, None, None] * np.eye(4), {})
+    >>> samples = SketchSamples(np.eye(4, 8), measured, rank=8)
+    >>> seconds = {"seconds_an_exact_image": 1.0, "seconds_of_covariates": 0.1}
+    >>> chosen = Calibration(samples, {"rank": 8}, seconds).choose(target_spearman=0.98)
+    >>> chosen.name, chosen.seconds
+    ('sketch, 4 cotangents', 0.6)
     """
 
     samples: SketchSamples
@@ -85,7 +96,19 @@ class Calibration:
 
 
 def load_calibration(folder: str | Path) -> Calibration:
-    """A saved calibration; `FileNotFoundError` or `ValueError` says what is wrong with it."""
+    """A saved calibration; `FileNotFoundError` or `ValueError` says what is wrong with it.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from jepa_jax import Calibration, SketchSamples, load_calibration
+    >>> from jepa_jax.estimators.sketch.measurement import Measurement
+    >>> measured = Measurement(np.arange(16.0), np.ones((16, 1, 1)), {})
+    >>> made = Calibration(SketchSamples(np.eye(1, 4), measured, rank=4), {"rank": 4}, {})
+    >>> folder = tempfile.mkdtemp()
+    >>> made.save(folder)
+    >>> load_calibration(folder).fingerprint == made.fingerprint
+    True
+    """
     folder = Path(folder)
     for name in (ARRAYS, FACTS):
         if not (folder / name).is_file():

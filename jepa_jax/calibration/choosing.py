@@ -23,6 +23,12 @@ class Candidate:
     `spearman` and `rmse` (nats): over the calibration images, leave-one-out for a sketch; those of
     a random method after its mean bias is taken off. `seconds`: expected of one image, from the
     exact score's time by cost, and for a sketch that of its covariates.
+
+    >>> from jepa_jax import Exact
+    >>> from jepa_jax.calibration import Candidate
+    >>> exact = Candidate("exact", 384.0, 1.0, 0.0, seconds=2.5, estimator=Exact)
+    >>> exact.estimator() == Exact()
+    True
     """
 
     name: str

@@ -57,6 +57,15 @@ def calibrate(
 
     Cost: K VJPs an image. Memory: a batch's Jacobians, K x K matrices of up to half a GiB, and
     about 0.1 MB an image.
+
+    >>> from importlib.resources import files
+    >>> from jepa_jax import calibrate, load_encoder
+    >>> samples = files("jepa_jax") / "assets" / "samples"  # 41 files, one of them broken
+    >>> calibration = calibrate(load_encoder("embedded"), samples, images=20, batch_size=8)
+    >>> calibration.facts["images"], calibration.facts["passed_over"]
+    (19, 1)
+    >>> calibration.samples.cotangents.shape
+    (31, 64)
     """
     if images < FEWEST:
         raise ValueError(f"`images` must be at least {FEWEST}, got {images}")

@@ -59,7 +59,11 @@ def decode(
 
 @cache
 def image_extensions() -> frozenset[str]:
-    """The file name extensions of the formats `decode` reads, lower case, with the dot."""
+    """The file name extensions of the formats `decode` reads, lower case, with the dot.
+
+    >>> {".jpg", ".webp", ".tiff"} <= image_extensions(), ".txt" in image_extensions()
+    (True, False)
+    """
     readable = set(_formats())
     return frozenset(e for e, name in Image.registered_extensions().items() if name in readable)
 

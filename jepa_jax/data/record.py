@@ -12,7 +12,13 @@ from PIL import Image
 
 
 class UnreadableImage(ValueError):
-    """An image cannot be turned into 8-bit RGB pixels; the message says what is wrong with it."""
+    """An image cannot be turned into 8-bit RGB pixels; the message says what is wrong with it.
+
+    >>> from jepa_jax.data import decode
+    >>> decode(b"")
+    Traceback (most recent call last):
+    jepa_jax.data.record.UnreadableImage: empty file
+    """
 
 
 @dataclass(frozen=True)

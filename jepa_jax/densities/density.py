@@ -9,7 +9,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 @runtime_checkable
 class Density(Protocol):
-    """A probability density on arrays of one shape."""
+    """A probability density on arrays of one shape.
+
+    >>> from jepa_jax.densities import Density, Spiral
+    >>> isinstance(Spiral(), Density)
+    True
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -22,6 +22,14 @@ class Images:
     one of every pixel alone, so
 
         log p(x) = log p_U(C logit(x) C^T) - sum over pixels of log(x (1 - x)).
+
+    >>> import jax.numpy as jnp
+    >>> from jepa_jax.densities import Images, Mixture
+    >>> images = Images(Mixture.of([1.0], np.zeros((1, 4)), [1.0]))
+    >>> images.shape
+    (2, 2)
+    >>> round(float(images.log_prob(jnp.full((1, 2, 2), 0.5))[0]), 4)  # 4 log 4 - 2 log(2 pi)
+    1.8694
     """
 
     frequencies: Density

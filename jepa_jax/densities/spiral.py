@@ -26,6 +26,12 @@ class Spiral:
 
     Windings further than 8 `spread` from `turn` are left out: less than 1e-14 of the mass. The
     density has a pole at the origin, of no weight where r = 0 is many `width` away.
+
+    >>> import jax.numpy as jnp
+    >>> from jepa_jax.densities import Spiral
+    >>> ridge = 2.9 * jnp.array([[jnp.cos(8.0), jnp.sin(8.0)]])  # r = start + pitch t at t = turn
+    >>> round(float(Spiral().log_prob(ridge)[0]), 3)  # -log(2.9 * 2 pi * 2 * .15)
+    -1.699
     """
 
     start: float = 0.5

@@ -32,6 +32,11 @@ class Encoder:
     shape. `rule`: the embedding rule. `image_size`: the side, in pixels, that `preprocess` gives.
     `fingerprint`: SHA-256 of configuration, preprocessing and weights. `origin`: where it was
     loaded from, None where it was made in memory. Made by `load_encoder`.
+
+    >>> from jepa_jax import load_encoder
+    >>> encoder = load_encoder("embedded")
+    >>> encoder.embedding_size, encoder.image_size, str(encoder.rule)
+    (64, 28, 'cls')
     """
 
     def __init__(

@@ -19,6 +19,14 @@ class Estimate(NamedTuple):
     method has none. `rank`: the number of singular values in the sum. `singular_values`: those
     values, descending, where the method was asked for them. `flagged`: whether the input is outside
     of what a calibrated method was fitted on, None for the other methods.
+
+    >>> import jax.numpy as jnp
+    >>> from jepa_jax import Exact, jacobian
+    >>> estimate = Exact(spectrum=True)(jacobian(lambda x: jnp.array([4.0, 2.0]) * x, jnp.ones(2)))
+    >>> estimate.rank.item(), estimate.std_error.item(), estimate.singular_values.round(4).tolist()
+    (2, 0.0, [4.0, 2.0])
+    >>> round(estimate.log_volume.item(), 4)  # log 4 + log 2
+    2.0794
     """
 
     log_volume: Float[Array, "*b"]
@@ -31,7 +39,15 @@ class Estimate(NamedTuple):
 
 @runtime_checkable
 class Estimator(Protocol):
-    """A log-volume of a Jacobian: a frozen dataclass of static settings, pure when called."""
+    """A log-volume of a Jacobian: a frozen dataclass of static settings, pure when called.
+
+    >>> from jepa_jax import Exact, Lanczos
+    >>> from jepa_jax.estimators import Estimator
+    >>> isinstance(Exact(), Estimator)
+    True
+    >>> Exact().cost(k=384, d=37632), Lanczos(steps=20, probes=4).cost(k=384, d=37632)
+    ((384.0, 0.0), (80.0, 80.0))
+    """
 
     def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
         """The estimate at the Jacobian's input; `key` seeds the random methods."""

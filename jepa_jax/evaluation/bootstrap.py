@@ -13,7 +13,13 @@ _BLOCK = 2**21
 
 
 class Interval(NamedTuple):
-    """`low` and `high` end."""
+    """`low` and `high` end.
+
+    >>> from jepa_jax.evaluation import Interval
+    >>> low, high = Interval(0.82, 0.86)
+    >>> low < 0.84 < high
+    True
+    """
 
     low: float
     high: float
@@ -115,7 +121,14 @@ def _at_95(tpr: np.ndarray, fpr: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Assessment:
-    """`metrics`, the percentile `intervals` of each, and the figures of every resample (B, 5)."""
+    """`metrics`, the percentile `intervals` of each, and the figures of every resample (B, 5).
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import assess
+    >>> found = assess(np.array([2.0, 3.0, 4.0]), np.array([0.0, 1.0]), resamples=50)
+    >>> found.metrics.auroc, found.intervals["auroc"], found.resampled.shape
+    (1.0, Interval(low=1.0, high=1.0), (50, 5))
+    """
 
     metrics: DetectionMetrics
     intervals: dict[str, Interval]

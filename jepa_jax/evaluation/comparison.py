@@ -35,6 +35,17 @@ class MethodResult:
 
     `assessments`: outlier set's name to figures. `seconds_to_fit`; `seconds_an_image`: of the
     detector alone, and `seconds_of_inputs` an image to have what it reads (NaN where not measured).
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import EmbeddingNorm, Features, compare
+    >>> def images(*norms):
+    ...     return Features(tuple(f"{n}" for n in norms), np.array(norms)[:, None])
+    >>> found = compare(
+    ...     images(3, 4), images(5, 6), {"short": images(1, 2)}, detectors=[EmbeddingNorm()]
+    ... )
+    >>> norm = found.methods[0]
+    >>> norm.name, norm.scores["short"].tolist(), norm.assessments["short"].metrics.auroc
+    ('embedding norm, one-sided', [1.0, 2.0], 1.0)
     """
 
     name: str
@@ -47,7 +58,17 @@ class MethodResult:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """`methods` in the order that they were given; `left_out`: detector's name to the reason."""
+    """`methods` in the order that they were given; `left_out`: detector's name to the reason.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import EmbeddingNorm, Features, compare
+    >>> def images(*norms):
+    ...     return Features(tuple(f"{n}" for n in norms), np.array(norms)[:, None])
+    >>> both = [EmbeddingNorm(), EmbeddingNorm(two_sided=True)]
+    >>> found = compare(images(3, 5), images(4, 6), {"short": images(1, 2)}, detectors=both)
+    >>> found.outliers, [method.name for method in found.methods]
+    (('short',), ['embedding norm, one-sided', 'embedding norm, two-sided'])
+    """
 
     methods: tuple[MethodResult, ...]
     left_out: dict[str, str]

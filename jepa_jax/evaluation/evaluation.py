@@ -36,6 +36,15 @@ class Evaluation:
     without a score, by status; `dropped`: to the number left out because another set has them.
     `near`: pairs of sets that share near-duplicates, `unchecked`: what could not be compared by
     pixels, and why. `seconds`: of each column an image, where it was measured.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import EmbeddingNorm, Evaluation, Features, compare
+    >>> a, b, c = (Features((name,), np.ones((1, 2))) for name in "abc")
+    >>> compared = compare(a, b, {"odd": c}, detectors=[EmbeddingNorm()])
+    >>> sets = {"reference": a, "inliers": b, "odd": c}
+    >>> found = Evaluation(compared, sets, [], {}, {}, {"odd": 3}, [], [], {})
+    >>> found.record()["dropped_as_shared"], found.record()["sizes"]
+    ({'odd': 3}, {'reference': 1, 'inliers': 1, 'odd': 1})
     """
 
     comparison: Comparison

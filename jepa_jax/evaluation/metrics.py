@@ -21,6 +21,11 @@ class DetectionMetrics(NamedTuple):
 
     Papers call either one "FPR95": Liang et al. (ODIN, arXiv 1706.02690) mean `fpr95_in`, OpenOOD
     from version 1.5 on (arXiv 2306.09301) and pytorch-ood mean `fpr95_out`.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import detection_metrics
+    >>> detection_metrics(np.array([2.0, 3.0]), np.array([0.0, 1.0]))
+    DetectionMetrics(auroc=1.0, aupr_in=1.0, aupr_out=1.0, fpr95_in=0.0, fpr95_out=0.0)
     """
 
     auroc: float

@@ -43,7 +43,14 @@ class Shared:
 
 
 class Leakage(ValueError):
-    """Sets that must be disjoint share images; `shared` has them."""
+    """Sets that must be disjoint share images; `shared` has them.
+
+    >>> from jepa_jax.evaluation import Leakage
+    >>> from jepa_jax.evaluation.shared_images import Shared
+    >>> error = Leakage([Shared("inliers", "reference", identical=(("a.png", "b.png"),), near=())])
+    >>> str(error).splitlines()[-1].strip()
+    "1 of 'inliers' are in 'reference' too, such as 'a.png' = 'b.png'"
+    """
 
     def __init__(self, shared: list[Shared]):
         self.shared = shared

@@ -21,6 +21,15 @@ class Choice:
     of at least this cosine similarity, all but the largest (0: the default threshold). Only rows
     that have one of the `labels`, and `contains` in their id (whatever its case), are considered,
     if these are given. `invert` takes the rows considered that would be left.
+
+    >>> import pyarrow as pa
+    >>> from jepa_jax.report import Amount, Bottom, Choice, ScoreTable, choose
+    >>> rows = {"id": ["a", "b", "c"], "status": ["ok", "ok", "unreadable"]}
+    >>> rows |= {"jepa_score": [-90.0, -210.0, None]}
+    >>> table = ScoreTable(Path("scores"), {"source": "photos"}, {}, pa.table(rows))
+    >>> both = Choice(Bottom(Amount(count=1)), failed=True)
+    >>> choose(table, both).chosen.tolist()
+    [False, True, True]
     """
 
     rule: Rule | None = None
@@ -38,6 +47,15 @@ class Selected:
     """The rows taken (`chosen`, a mask of the `table`'s) and how many there were to take from.
 
     `scored`: rows considered that have a score; `failed`: rows considered without, by status.
+
+    >>> import pyarrow as pa
+    >>> from jepa_jax.report import Amount, Bottom, Choice, ScoreTable, choose
+    >>> rows = {"id": ["a", "b", "c"], "status": ["ok", "ok", "unreadable"]}
+    >>> rows |= {"jepa_score": [-90.0, -210.0, None]}
+    >>> table = ScoreTable(Path("scores"), {"source": "photos"}, {}, pa.table(rows))
+    >>> selected = choose(table, Choice(Bottom(Amount(count=1))))
+    >>> selected.scored, selected.failed, selected.chosen.tolist()
+    (2, {'unreadable': 1}, [False, True, False])
     """
 
     table: ScoreTable
@@ -54,6 +72,14 @@ def choose(
 
     `label_from`: see `read_labels`. Memory: the table, and for near-identical images the
     embeddings. Raises `ValueError` where there is no such folder, label, or column.
+
+    >>> import pyarrow as pa
+    >>> from jepa_jax.report import Choice, ScoreTable, Top, Amount, choose
+    >>> rows = {"id": ["a", "b", "c"], "status": ["ok", "ok", "unreadable"]}
+    >>> rows |= {"jepa_score": [-90.0, -210.0, None]}
+    >>> table = ScoreTable(Path("scores"), {"source": "photos"}, {}, pa.table(rows))
+    >>> choose(table, Choice(Top(Amount(count=1)), invert=True)).chosen.tolist()
+    [False, True, False]
     """
     table = scores if isinstance(scores, ScoreTable) else read_scores(scores)
     labels = read_labels(table.ids, label_from, table.settings["source"])

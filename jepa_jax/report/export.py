@@ -31,6 +31,15 @@ def write_selection(
     `.txt`: one id a line (`paths`: one path of a file a line). `.csv`, `.parquet`: all columns of
     the scores but lists, and `label`. `.npy`: DataComp's sorted `u8,u8` array of uids. Raises
     `ValueError` for other extensions and for what a format cannot hold.
+
+    >>> import tempfile
+    >>> from jepa_jax.report import ScoreTable
+    >>> rows = pa.table({"id": ["a.png", "b.png"], "jepa_score": [-90.0, -210.0]})
+    >>> table = ScoreTable(Path("scores"), {}, {}, rows)
+    >>> out = Path(tempfile.mkdtemp()) / "odd.csv"
+    >>> write_selection(out, table, np.array([False, True]), np.array(["", ""]))
+    >>> out.read_text()
+    'id,jepa_score\\nb.png,-210.0\\n'
     """
     check_format(path)
     suffix = path.suffix.lower()

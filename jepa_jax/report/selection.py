@@ -14,6 +14,9 @@ class Amount:
     """How many rows: a `count` of them, or a `share` of those with a score, rounded up.
 
     Raises `ValueError` unless exactly one is given, the count at least 1, the share in (0, 1].
+
+    >>> Amount(count=500).of(100), Amount.parse("1%").of(250)
+    (100, 3)
     """
 
     count: int | None = None
@@ -55,7 +58,11 @@ class Amount:
 
 @dataclasses.dataclass(frozen=True)
 class Bottom:
-    """The lowest scores, the least typical images. Of equal scores, the earlier rows."""
+    """The lowest scores, the least typical images. Of equal scores, the earlier rows.
+
+    >>> select(np.array([1.0, 9.0, 0.5, 2.0]), Bottom(Amount(count=2))).tolist()
+    [True, False, True, False]
+    """
 
     amount: Amount
 
@@ -65,7 +72,11 @@ class Bottom:
 
 @dataclasses.dataclass(frozen=True)
 class Top:
-    """The highest scores, the most typical images. Of equal scores, the earlier rows."""
+    """The highest scores, the most typical images. Of equal scores, the earlier rows.
+
+    >>> select(np.array([1.0, 9.0, 0.5, 2.0]), Top(Amount(count=1))).tolist()
+    [False, True, False, False]
+    """
 
     amount: Amount
 
@@ -75,7 +86,11 @@ class Top:
 
 @dataclasses.dataclass(frozen=True)
 class TwoSided:
-    """The scores farthest from the median, on either side: max |score - median|."""
+    """The scores farthest from the median, on either side: max |score - median|.
+
+    >>> select(np.array([1.0, 9.0, 0.5, 2.0]), TwoSided(Amount(count=1))).tolist()
+    [False, True, False, False]
+    """
 
     amount: Amount
 
@@ -86,7 +101,11 @@ class TwoSided:
 
 @dataclasses.dataclass(frozen=True)
 class Between:
-    """The scores from `low` to `high`, both included. Raises `ValueError` where low > high."""
+    """The scores from `low` to `high`, both included. Raises `ValueError` where low > high.
+
+    >>> select(np.array([1.0, 9.0, 0.5, 2.0]), Between(1.0, 2.5)).tolist()
+    [True, False, False, True]
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -101,7 +120,11 @@ class Between:
 
 @dataclasses.dataclass(frozen=True)
 class Outside:
-    """The scores below `low` or above `high`, neither included."""
+    """The scores below `low` or above `high`, neither included.
+
+    >>> select(np.array([1.0, 9.0, 0.5, 2.0]), Outside(low=1.0, high=9.0)).tolist()
+    [False, False, True, False]
+    """
 
     low: float = -math.inf
     high: float = math.inf

@@ -81,7 +81,16 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """The manifest of a scores folder; `FileNotFoundError` or `ValueError` where there is none."""
+    """The manifest of a scores folder; `FileNotFoundError` or `ValueError` where there is none.
+
+    >>> import tempfile
+    >>> from jepa_jax.store import read_manifest
+    >>> out = Path(tempfile.mkdtemp())
+    >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
+    >>> _ = (out / "_manifest.json").write_text(manifest)
+    >>> read_manifest(out)["settings"]
+    {'source': 'photos/'}
+    """
     path = Path(out) / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")

@@ -24,6 +24,19 @@ class ScoreSummary:
 
     `lowest` and `highest` are (score, id), from the extreme inwards; `failures` (id, status, error)
     are the first rows without a score.
+
+    >>> import tempfile
+    >>> from jepa_jax.store import summarize
+    >>> out = Path(tempfile.mkdtemp())
+    >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
+    >>> _ = (out / "_manifest.json").write_text(manifest)
+    >>> rows = {"id": ["a", "b", "c"], "status": ["ok", "ok", "unreadable"]}
+    >>> rows |= {"error": [None, None, "empty file"], "method": ["exact"] * 3}
+    >>> rows |= {"jepa_score": [1.5, 2.5, None]}
+    >>> pq.write_table(pa.table(rows), out / "scores-000000.parquet")
+    >>> summary = summarize(out)
+    >>> summary.rows, summary.failures
+    (3, [('c', 'unreadable', 'empty file')])
     """
 
     settings: dict[str, Any]
@@ -46,6 +59,19 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     """The summary of a scores folder. Memory: 8 bytes an image.
 
     Raises `FileNotFoundError` or `ValueError` where `out` is not a folder of scores.
+
+    >>> import tempfile
+    >>> from jepa_jax.store import summarize
+    >>> out = Path(tempfile.mkdtemp())
+    >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
+    >>> _ = (out / "_manifest.json").write_text(manifest)
+    >>> rows = {"id": ["a", "b", "c"], "status": ["ok", "ok", "unreadable"]}
+    >>> rows |= {"error": [None, None, "empty file"], "method": ["exact"] * 3}
+    >>> rows |= {"jepa_score": [1.5, 2.5, None]}
+    >>> pq.write_table(pa.table(rows), out / "scores-000000.parquet")
+    >>> found = summarize(out, extremes=1)
+    >>> found.counts, found.quantiles[0.5], found.lowest
+    ({'ok': 2, 'unreadable': 1}, 2.0, [(1.5, 'a')])
     """
     manifest = read_manifest(Path(out))
     counts: Counter[str] = Counter()

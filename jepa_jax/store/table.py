@@ -19,6 +19,12 @@ class ScoreTable:
     """The rows of a scores folder, in their order, and the manifest that they were made under.
 
     `rows` has every column but the `LONG` ones. Memory: about 200 bytes a row and its names.
+
+    >>> from jepa_jax.store import ScoreTable
+    >>> rows = {"id": ["a", "b"], "status": ["ok", "unreadable"], "jepa_score": [1.5, None]}
+    >>> table = ScoreTable(Path("scores"), {"source": "photos/"}, {}, pa.table(rows))
+    >>> len(table), table.ids, table.scores
+    (2, ['a', 'b'], array([1.5, nan]))
     """
 
     folder: Path
@@ -64,6 +70,16 @@ def read_scores(folder: str | Path) -> ScoreTable:
 
     Raises `FileNotFoundError` or `ValueError` where `folder` is not a folder of scores, or a shard
     of it cannot be read.
+
+    >>> import tempfile
+    >>> from jepa_jax.store import read_scores
+    >>> out = Path(tempfile.mkdtemp())
+    >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
+    >>> _ = (out / "_manifest.json").write_text(manifest)
+    >>> rows = pa.table({"id": ["a", "b"], "status": ["ok", "ok"], "jepa_score": [1.5, 2.5]})
+    >>> pq.write_table(rows, out / "scores-000000.parquet")
+    >>> read_scores(out).scores
+    array([1.5, 2.5])
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -78,6 +94,14 @@ def read_embeddings(folder: str | Path) -> np.ndarray | None:
     """The embeddings of every row, (rows, K) float32, NaN where a row has none; None if not stored.
 
     Memory: 4 K bytes a row.
+
+    >>> import tempfile
+    >>> from jepa_jax.store import read_embeddings
+    >>> out = Path(tempfile.mkdtemp())
+    >>> rows = pa.table({"embedding": pa.array([[1.0, 2.0], None], pa.list_(pa.float32()))})
+    >>> pq.write_table(rows, out / "scores-000000.parquet")
+    >>> read_embeddings(out).tolist()
+    [[1.0, 2.0], [nan, nan]]
     """
     paths = shard_paths(Path(folder))
     if not paths or any("embedding" not in pq.read_schema(path).names for path in paths):

@@ -19,6 +19,10 @@ class FileList:
 
     Relative paths are below `root`. A file that is missing is a record whose `load()` raises.
     Raises `ValueError` for an empty list and for a path given twice.
+
+    >>> from jepa_jax.data import FileList
+    >>> [record.id for record in FileList(("b.png", "a.png"))]
+    ['b.png', 'a.png']
     """
 
     paths: tuple[str, ...]
@@ -54,6 +58,13 @@ class ListFile:
 
     Blank lines and lines beginning with '#' are skipped. The id is the line as written, less
     surrounding blanks. A line written twice gives the same id twice: no set of all lines is kept.
+
+    >>> import tempfile
+    >>> from jepa_jax.data import ListFile
+    >>> path = Path(tempfile.mkdtemp()) / "chosen.txt"
+    >>> _ = path.write_text("# the first two\\nb.png\\na.png\\n")
+    >>> [record.id for record in ListFile(path)]
+    ['b.png', 'a.png']
     """
 
     path: Path

@@ -21,6 +21,12 @@ class Folder:
     other files are left out. Links are followed, but never into a folder that contains them.
     A subfolder that cannot be listed is one record whose `load()` raises. Memory: one listing
     for each level of depth.
+
+    >>> from importlib.resources import files
+    >>> from jepa_jax.data import Folder
+    >>> samples = Folder(files("jepa_jax") / "assets" / "samples")
+    >>> samples.count(), next(iter(samples)).id
+    (41, 'broken.png')
     """
 
     path: Path

@@ -35,6 +35,12 @@ class DatasetRows:
     Of a `Dataset`, `load()` reads the row; of a stream, the record holds its bytes. `datasets`
     decodes nothing, so a damaged image is a row like any other. Raises `ValueError` if there is
     no column of images.
+
+    >>> from datasets import Dataset
+    >>> from jepa_jax.data import DatasetRows
+    >>> rows = DatasetRows(Dataset.from_dict({"id": ["a", "b"], "image": [b"first", b"second"]}))
+    >>> rows.count(), [record.id for record in rows]
+    (2, ['a', 'b'])
     """
 
     dataset: Any
@@ -115,7 +121,16 @@ class DatasetRows:
 
 @dataclass(frozen=True)
 class DatasetFolder:
-    """A folder written by `datasets`' `save_to_disk`: the rows of `DatasetRows`."""
+    """A folder written by `datasets`' `save_to_disk`: the rows of `DatasetRows`.
+
+    >>> import tempfile
+    >>> from datasets import Dataset
+    >>> from jepa_jax.data import DatasetFolder
+    >>> folder = Path(tempfile.mkdtemp()) / "saved"
+    >>> Dataset.from_dict({"id": ["a", "b"], "image": [b"first", b"second"]}).save_to_disk(folder)
+    >>> DatasetFolder.recognises(folder), [record.id for record in DatasetFolder(folder)]
+    (True, ['a', 'b'])
+    """
 
     path: Path
     max_pixels: int | None = MAX_PIXELS

@@ -49,6 +49,13 @@ class Npz:
     entered in the middle, the record holds the image's array.
 
     Raises `ValueError` if the file is no .npz or has no array of images.
+
+    >>> import tempfile
+    >>> from jepa_jax.data import Npz
+    >>> path = Path(tempfile.mkdtemp()) / "digits.npz"
+    >>> np.savez(path, images=np.zeros((2, 8, 8), np.uint8), labels=np.array([3, 7]))
+    >>> [record.id for record in Npz(path)], next(iter(Npz(path))).load().size
+    (['images/0', 'images/1'], (8, 8))
     """
 
     path: Path

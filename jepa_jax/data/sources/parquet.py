@@ -34,6 +34,17 @@ class Parquet:
 
     Raises `ValueError` if there is no column of images. A file or a row group that cannot be read
     gives one record, '<file name>/(...)', whose `load()` raises `UnreadableImage`.
+
+    >>> import io, tempfile
+    >>> import pyarrow as pa, pyarrow.parquet as pq
+    >>> from PIL import Image
+    >>> from jepa_jax.data import Parquet
+    >>> png = io.BytesIO()
+    >>> Image.new("RGB", (4, 2)).save(png, "PNG")
+    >>> path = Path(tempfile.mkdtemp()) / "part-0.parquet"
+    >>> pq.write_table(pa.table({"id": ["a"], "image": [png.getvalue()]}), path)
+    >>> [(record.id, record.load().size) for record in Parquet(path)]
+    [('part-0.parquet/a', (4, 2))]
     """
 
     path: Path

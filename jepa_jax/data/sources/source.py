@@ -11,7 +11,20 @@ from jepa_jax.data.record import Record
 
 @runtime_checkable
 class Source(Protocol):
-    """An iterable of `Record`s that gives the same ones in the same order every time."""
+    """An iterable of `Record`s that gives the same ones in the same order every time.
+
+    >>> from PIL import Image
+    >>> from jepa_jax.data import Record, Source
+    >>> class Greys:
+    ...     name = "three greys"
+    ...     def __iter__(self):
+    ...         for i in range(3):
+    ...             yield Record(f"{i}", self.name, lambda i=i: Image.new("RGB", (8, 8), (i, i, i)))
+    ...     def count(self):
+    ...         return 3
+    >>> isinstance(Greys(), Source), [record.id for record in Greys()]
+    (True, ['0', '1', '2'])
+    """
 
     @property
     def name(self) -> str:
@@ -27,7 +40,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """Several sources, one after the other."""
+    """Several sources, one after the other.
+
+    >>> from jepa_jax.data import Chain, FileList
+    >>> both = Chain("two lists", (FileList(("b.png",)), FileList(("a.png", "c.png"))))
+    >>> both.count(), [record.id for record in both]
+    (3, ['b.png', 'a.png', 'c.png'])
+    """
 
     name: str
     sources: tuple[Source, ...]

@@ -36,6 +36,15 @@ class Tar:
     entered in the middle, it holds the bytes. Where the archive is truncated or corrupt, a last
     record, '<archive name>/(rest of the archive)', raises `UnreadableImage`. A member stored
     twice gives the same id twice.
+
+    >>> import tarfile, tempfile
+    >>> from importlib.resources import files
+    >>> from jepa_jax.data import Tar
+    >>> path = Path(tempfile.mkdtemp()) / "shard-0.tar"
+    >>> with tarfile.open(path, "w") as tar:
+    ...     tar.add(files("jepa_jax") / "assets" / "samples" / "digit-3-a.png", "000.png")
+    >>> [(record.id, record.load().size) for record in Tar(path)]
+    [('shard-0.tar/000.png', (28, 28))]
     """
 
     path: Path

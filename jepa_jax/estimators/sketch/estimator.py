@@ -22,6 +22,15 @@ class SketchCalibration:
     gives the leverage |a|^2 - |a @ projection|^2, in units of `penalty`; `sigma` scales it to a
     standard error. `novelty_*` are the same for the leverage with all blocks on an equal footing,
     whose excess over `novelty_limit` flags an image. `rank`: of the calibration's exact scores.
+
+    >>> import numpy as np
+    >>> from jepa_jax.estimators import SketchSamples
+    >>> from jepa_jax.estimators.sketch.measurement import Measurement
+    >>> sizes = np.geomspace(0.5, 2, 20)  # 20 Jacobians, each a multiple of the identity
+    >>> measured = Measurement(4 * np.log(sizes), sizes[:, None, None] * np.eye(2), {})
+    >>> calibration = SketchSamples(np.eye(2, 4), measured, rank=4).fit(1).calibration
+    >>> calibration.images, calibration.blocks, calibration.cotangents.tolist()
+    (20, ('spectrum',), [[1.0, 0.0, 0.0, 0.0]])
     """
 
     cotangents: Float[Array, "p k"]

@@ -12,7 +12,15 @@ from jepa_jax.evaluation.features import Features
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A detector fitted on reference images."""
+    """A detector fitted on reference images.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import EmbeddingNorm, Features
+    >>> images = Features(("a", "b"), np.array([[3.0, 4.0], [0.0, 1.0]]))
+    >>> fitted = EmbeddingNorm().fit(images)
+    >>> fitted.score(images).tolist(), fitted.outlier_score(images).tolist()
+    ([5.0, 1.0], [-5.0, -1.0])
+    """
 
     detector: "Detector"
     function: Callable[[Features], Float[np.ndarray, " n"]]
@@ -31,6 +39,10 @@ class Detector(Protocol):
     """Frozen settings; `fit` is pure and returns what it fitted. No detector sees a label.
 
     `needs`: the columns that it reads, "embedding" among them.
+
+    >>> from jepa_jax.evaluation import KNN, Column, Detector
+    >>> isinstance(KNN(k=5), Detector), sorted(KNN(k=5).needs), sorted(Column("jepa_score").needs)
+    (True, ['embedding'], ['jepa_score'])
     """
 
     @property

@@ -22,6 +22,10 @@ class Flow:
     `ValueError` with fewer than 40 reference images.
     Source: Dinh et al., Real NVP, arXiv 1605.08803; on embeddings Kirichenko et al., arXiv
     2006.08545. Cost: tens of seconds to compile and fit on a CPU.
+
+    >>> from jepa_jax.evaluation import Flow
+    >>> Flow(layers=2, seed=1).name, sorted(Flow().needs)
+    ('normalising flow', ['embedding'])
     """
 
     layers: int = 4
