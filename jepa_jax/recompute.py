@@ -7,15 +7,14 @@ made for one cotangent: for a loop over chunks XLA moves its recomputation out o
 is kept again.)
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
-from jax.interpreters import ad
 from jaxtyping import Array
 
-from jepa_jax.primitive import primitive
+from jepa_jax.primitive import linear_pair, waiting
 
 
 class Pure(Hashable, Protocol):
@@ -45,7 +44,7 @@ def recomputed(of: Pure, x: Array, *parameters: Array) -> Array:
         dx = tangents[0]
         if type(dx) is jax.custom_derivatives.SymbolicZero:
             dx = jnp.zeros_like(x)
-        return of(*primals), _tangent_p.bind(dx, x, *rest, of=of)
+        return of(*primals), _along(dx, x, *rest, of=of)
 
     applied.defjvp(jvp, symbolic_zeros=True)
     return applied(x, *parameters)
@@ -55,43 +54,22 @@ def _tangent(dx: Array, x: Array, *parameters: Array, of: Pure) -> Array:
     return jax.jvp(lambda x: of(x, *parameters), (x,), (dx,))[1]
 
 
-def _cotangent(g: Array, x: Array, *parameters: Array, of: Pure) -> Array:
-    return jax.vjp(lambda x: of(x, *parameters), x)[1](g)[0]
+def _cotangent(g: Array, x: Array, *parameters: Array, of: Pure) -> tuple[Array]:
+    return jax.vjp(lambda x: of(x, *parameters), x)[1](g)
 
 
-def _linear(x: Array, parameters: tuple[Array, ...], of: Pure) -> Callable[[Array], Array]:
-    return jax.linearize(lambda x: of(x, *parameters), x)[1]
+def _many_tangents(along: list[Array], x: Array, *parameters: Array, of: Pure) -> Array:
+    x = waiting(x, along[0])
+    return jax.vmap(jax.linearize(lambda x: of(x, *parameters), x)[1])(along[0])
 
 
-def _pullback(x: Array, parameters: tuple[Array, ...], of: Pure) -> Callable[[Array], Array]:
-    pull = jax.vjp(lambda x: of(x, *parameters), x)[1]
-    return lambda g: pull(g)[0]
+def _many_cotangents(
+    g: Array, x: Array, *parameters: Array, of: Pure
+) -> tuple[tuple[Array, ...], int]:
+    x = waiting(x, g)
+    return jax.vmap(jax.vjp(lambda x: of(x, *parameters), x)[1])(g), 0
 
 
-def _batched(alone: Callable, shared: Callable) -> Callable:
-    """The batching rule of `alone`: by `shared`, made once, where only directions are batched."""
-
-    def rule(args, dims, *, of):
-        direction, x, *parameters = args
-        if any(d is not None for d in dims[1:]):
-            return jax.vmap(lambda *a: alone(*a, of=of), in_axes=tuple(dims))(*args), 0
-        along = jnp.moveaxis(direction, dims[0], 0)
-        # XLA computes first what does not wait for a direction: all blocks would be in memory at
-        # once, and outside of the loop. So it waits.
-        x = x + (0 * along.ravel()[0]).astype(x.dtype)
-        return jax.vmap(shared(x, tuple(parameters), of))(along), 0
-
-    return rule
-
-
-def _transposed(g, dx, *residuals, of):
-    if type(g) is ad.Zero or not ad.is_undefined_primal(dx):
-        return (None,) * (1 + len(residuals))
-    return _cotangent_p.bind(g, *residuals, of=of), *[None] * len(residuals)
-
-
-_tangent_p = primitive("recomputed_tangent", _tangent, _batched(_tangent, _linear), False, ("of",))
-_cotangent_p = primitive(
-    "recomputed_cotangent", _cotangent, _batched(_cotangent, _pullback), False, ("of",)
+_along = linear_pair(
+    "recomputed", _tangent, _cotangent, _many_tangents, _many_cotangents, static=("of",)
 )
-ad.primitive_transposes[_tangent_p] = _transposed

@@ -1,6 +1,6 @@
 """Trains the encoder that comes with the package, and writes its checkpoint folder.
 
-    python -m jepa_jax.training.embedded --out jepa_jax/assets/embedded
+    python -m tools.embedded_encoder --out jepa_jax/assets/embedded
 
 A vision transformer of 0.2 M parameters (patch 7, width 64, 4 blocks) in the DINOv2 layout, trained
 by invariance + SIGReg (LeJEPA, arXiv 2511.08544) on the 4,500 training digits of
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     changes = {dotted: args[name] for name, dotted in tables.items()}
     training = Training.read("embedded", changes | {"seed": args["seed"]})
     typed = sys.argv[1:] if arguments is None else arguments
-    command = " ".join(["python -m jepa_jax.training.embedded", *typed])
+    command = " ".join(["python -m tools.embedded_encoder", *typed])
     record = write_embedded(args["out"], training, command)
     print(json.dumps(record["final_losses_batch_500"], indent=2))
 

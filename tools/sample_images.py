@@ -1,6 +1,6 @@
 """Writes the sample images that come with the package.
 
-    python -m jepa_jax.training.samples --out jepa_jax/assets/samples
+    python -m tools.sample_images --out jepa_jax/assets/samples
 
 writes 41 small files: 24 held-out digits, 16 images that are odd in some way, named after it, and
 broken.png, a PNG file cut off in the middle. The same files at every run with one version of

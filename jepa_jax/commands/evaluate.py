@@ -173,7 +173,6 @@ def _calibration(encoder, reference, out: Path, given, precision, batch_size, se
     """The calibration that was given, or one of reference images alone, kept in `out`."""
     from jepa_jax.calibration import calibrate, load_calibration
     from jepa_jax.calibration.calibration import FACTS
-    from jepa_jax.evaluation.scored import is_scores_folder
 
     if given is not None:
         return load_calibration(given)

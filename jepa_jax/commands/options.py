@@ -5,14 +5,17 @@ import inspect
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jepa_jax.estimators.methods import METHODS
 
-Method = StrEnum("Method", list(METHODS))
-MethodOrAuto = StrEnum("MethodOrAuto", [*METHODS, "auto"])
+if TYPE_CHECKING:  # It does not know what a registry makes of it.
+    Method = MethodOrAuto = StrEnum
+else:
+    Method = StrEnum("Method", list(METHODS))
+    MethodOrAuto = StrEnum("MethodOrAuto", [*METHODS, "auto"])
 
 
 class Precision(StrEnum):
@@ -65,9 +68,7 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
             continue
         for name, meaning in meanings.items():
-            option = Annotated[
-                int | None, typer.Option(min=1, help=meaning[0].upper() + meaning[1:] + ".")
-            ]
+            option = Annotated[int | None, typer.Option(min=1, help=f"{meaning}.")]
             parameters.append(
                 inspect.Parameter(
                     name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=option
@@ -84,7 +85,7 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
         command(**bound.arguments, method_settings=settings)
 
     del run.__wrapped__  # Its own signature is the one that counts.
-    run.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    setattr(run, "__signature__", signature)  # noqa: B010
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
 

@@ -49,7 +49,7 @@ def score(
     method: Annotated[
         MethodOrAuto,
         typer.Option(help="Estimator; auto: the fastest that reaches --target-spearman."),
-    ] = MethodOrAuto.exact,  # pyright: ignore[reportAttributeAccessIssue]
+    ] = MethodOrAuto("exact"),
     calibration: CalibrationFolder = None,
     *,
     method_settings: dict[str, int],

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from jepa_jax.data import Record
+from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.rows import Prepared
-from jepa_jax.scoring.scorer import Scorer
 from jepa_jax.scoring.scores import Scores, map_columns
 
 # The most items that wait for a batch to fill: unreadable ones add nothing to it.
@@ -36,7 +36,7 @@ def ahead(
 
 
 def scored(
-    scorer: Scorer, prepared: Iterable[Prepared]
+    scorer: BatchScorer, prepared: Iterable[Prepared]
 ) -> Iterator[tuple[Prepared, Scores | None]]:
     """Every item with the scores of its views, in order.
 

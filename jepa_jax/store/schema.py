@@ -4,18 +4,21 @@ A new group is an entry here, and what its values are is one in `jepa_jax.scorin
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-_COLUMNS: dict[str, pa.DataType] = {
-    "id": pa.string(),
-    "source": pa.string(),
-    "status": pa.string(),
-    "error": pa.string(),
-    "jepa_score": pa.float64(),
-    "std_error": pa.float64(),
-    "rank": pa.int32(),
-    "method": pa.string(),
+# Types by their names, so that the command line need not import PyArrow.
+_COLUMNS: dict[str, str] = {
+    "id": "string",
+    "source": "string",
+    "status": "string",
+    "error": "string",
+    "jepa_score": "float64",
+    "std_error": "float64",
+    "rank": "int32",
+    "method": "string",
 }
 
 
@@ -28,28 +31,28 @@ class Group:
     need a method that knows all singular values.
     """
 
-    columns: dict[str, pa.DataType]
+    columns: dict[str, str]
     meaning: str = ""
     one_view: bool = False
     exact: bool = False
 
 
 GROUPS: dict[str, Group] = {
-    "embedding": Group({"embedding": pa.list_(pa.float32())}, "the vector", one_view=True),
+    "embedding": Group({"embedding": "list<float32>"}, "the vector", one_view=True),
     # The Frobenius norm is its largest values': 65 quantiles do not tell it.
     "spectrum": Group(
-        {"spectrum": pa.list_(pa.float32()), "log_frobenius": pa.float64()},
+        {"spectrum": "list<float32>", "log_frobenius": "float64"},
         "65 quantiles of the log singular values",
         one_view=True,
         exact=True,
     ),
     "image": Group(
-        {"width": pa.int32(), "height": pa.int32(), "bits_per_pixel": pa.float32()},
+        {"width": "int32", "height": "int32", "bits_per_pixel": "float32"},
         "size, and bits per pixel of a JPEG",
     ),
-    "views": Group({"views": pa.list_(pa.float64())}),
-    "calibrated": Group({"flagged": pa.bool_()}),
-    "refined": Group({"sketch_score": pa.float64(), "sketch_std_error": pa.float64()}),
+    "views": Group({"views": "list<float64>"}),
+    "calibrated": Group({"flagged": "bool"}),
+    "refined": Group({"sketch_score": "float64", "sketch_std_error": "float64"}),
 }
 # Those that a user may ask for.
 STORABLE = tuple(name for name, group in GROUPS.items() if group.meaning)
@@ -58,16 +61,23 @@ LONG = tuple(
     name
     for group in GROUPS.values()
     for name, kind in group.columns.items()
-    if pa.types.is_list(kind)
+    if kind.startswith("list<")
 )
 
 
-def schema(groups: tuple[str, ...]) -> pa.Schema:
+def schema(groups: tuple[str, ...]) -> "pa.Schema":
     """The columns of a run that stores these groups."""
+    import pyarrow as pa
+
+    def arrow(kind: str) -> "pa.DataType":
+        if kind.startswith("list<"):
+            return pa.list_(arrow(kind[5:-1]))
+        return pa.type_for_alias(kind)
+
     columns = dict(_COLUMNS)
     for group in groups:
         columns |= GROUPS[group].columns
-    return pa.schema(list(columns.items()))
+    return pa.schema([(name, arrow(kind)) for name, kind in columns.items()])
 
 
 def check_store(store: tuple[str, ...], views: int, spectrum: bool, method: str) -> None:

@@ -43,7 +43,7 @@ def test_its_embeddings_of_digits_differ():
 
 def test_the_record_of_the_training_says_what_made_it():
     record = json.loads((ASSETS / "embedded" / "training.json").read_text())
-    assert record["command"].startswith("python -m jepa_jax.training.embedded")
+    assert record["command"].startswith("python -m tools.embedded_encoder")
     assert "500 held-out" in record["data"]
     for name in ("training", "held_out"):
         assert record["final_losses_batch_500"][name]["invariance"] < 0.5
