@@ -4,7 +4,8 @@
 `load()` reads and decodes one image to 8-bit RGB.
 """
 
-from jepa_jax.data.decoding import MAX_PIXELS, decode, image_extensions
+from jepa_jax.data.decoding import MAX_PIXELS, decode
+from jepa_jax.data.kinds import image_extensions
 from jepa_jax.data.opening import open_source
 from jepa_jax.data.pixels import image_from_array
 from jepa_jax.data.record import Record, UnreadableImage

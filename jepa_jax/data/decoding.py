@@ -5,23 +5,23 @@ from __future__ import annotations
 import io
 import math
 import os
-import struct
-from functools import cache
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, ImageFile, ImageOps
 
+from jepa_jax.data import kinds, png
+from jepa_jax.data.files import open_regular
+from jepa_jax.data.memory import DECODING
 from jepa_jax.data.pixels import to_rgb, too_large
 from jepa_jax.data.record import UnreadableImage
 
 MAX_PIXELS = 89_478_485
 """The largest width x height decoded unless told otherwise: Pillow's own limit."""
 
-# EPS starts Ghostscript, an outside program; Pillow recognises the others but has no decoder.
-_NOT_DECODED = frozenset({"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
-
-# How a Pillow plugin says that a file is not of its format (`Image.open` treats them so too).
-_NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)
+# Bytes a pixel: of Pillow's modes in memory (4 where not named), and of what a decoder holds beside
+# the image, measured.
+_IN_MEMORY = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+_OF_DECODER = {"WEBP": 12, "AVIF": 7, "JPEG2000": 16, "TIFF": 4}
 
 
 def decode(
@@ -44,6 +44,10 @@ def decode(
     decoded), and one whose values have no known range; `OSError` if the file cannot be opened
     or read. Safe to call from several threads; changes no setting of Pillow's.
 
+    Memory: 4 bytes a pixel, 4 more where the mode is not RGB or the image is turned, and what a
+    format's decoder needs. Images being decoded at the same time wait for each other beyond 1 GiB
+    (`jepa_jax.data.memory`).
+
     >>> import io
     >>> buffer = io.BytesIO()
     >>> Image.new("RGBA", (3, 2), (255, 0, 0, 0)).save(buffer, "PNG")
@@ -51,56 +55,52 @@ def decode(
     (255, 255, 255)
     """
     if isinstance(data, (str, os.PathLike)):
-        with open(data, "rb") as file:
+        with open_regular(data) as file:
             return _decode(file, max_pixels, longest_side)
     with io.BytesIO(data) as file:
         return _decode(file, max_pixels, longest_side)
 
 
-@cache
-def image_extensions() -> frozenset[str]:
-    """The file name extensions of the formats `decode` reads, lower case, with the dot.
-
-    >>> {".jpg", ".webp", ".tiff"} <= image_extensions(), ".txt" in image_extensions()
-    (True, False)
-    """
-    readable = set(_formats())
-    return frozenset(e for e, name in Image.registered_extensions().items() if name in readable)
-
-
-def has_image_extension(name: str) -> bool:
-    """Whether a file name ends like an image's, in either case."""
-    return os.path.splitext(name)[1].lower() in image_extensions()
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.preinit()  # the common formats first, as `Image.open` does
-    Image.init()
-    return tuple(name for name in Image.ID if name not in _NOT_DECODED)
-
-
 def _decode(file: IO[bytes], max_pixels: int | None, longest_side: int | None) -> Image.Image:
+    info: dict[str, Any] = {}
+    if file.read(len(png.MAGIC)) == png.MAGIC:
+        file, info = png.without_metadata(file)
+    file.seek(0)
     image = _open(file, max_pixels)
     width, height = image.size
+    if width < 1 or height < 1:
+        raise UnreadableImage(f"an image without pixels: {width} x {height}")
     if max_pixels is not None and width * height > max_pixels:
         raise too_large(width, height, max_pixels)
     if longest_side is not None and longest_side < max(width, height):
         scale = longest_side / max(width, height)
         image.draft(None, (math.ceil(scale * width), math.ceil(scale * height)))
-    try:
-        image.load()
-    except Exception as error:
-        raise _unreadable(image.format, error) from error
-    # In place: a transposed copy of a large image costs as much memory again. A damaged EXIF
-    # block says nothing about the orientation and takes nothing from the pixels.
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
-    except MemoryError:
-        raise
-    except Exception:
-        pass
-    return to_rgb(image)
+    image.info |= info
+    with DECODING.taking(_size_in_memory(image)):
+        try:
+            image.load()
+        except Exception as error:
+            raise _unreadable(image.format, error) from error
+        image.info |= info
+        # In place: a transposed copy beside the image would be a third one. A damaged EXIF block
+        # says nothing about the orientation and takes nothing from the pixels.
+        try:
+            ImageOps.exif_transpose(image, in_place=True)
+        except MemoryError:
+            raise
+        except Exception:
+            pass
+        return to_rgb(image, consume=True)
+
+
+def _size_in_memory(image: Image.Image) -> int:
+    """The most bytes that the image takes from here to 8-bit RGB."""
+    stored = _IN_MEMORY.get(image.mode, 4)
+    plain = image.mode == "RGB" and not image.has_transparency_data
+    turned = stored if {"exif", "xmp", "Raw profile type exif"} & set(image.info) else 0
+    decoder = 6 if "progressive" in image.info else _OF_DECODER.get(image.format or "", 0)
+    held = max(decoder, 0 if plain else 4, turned)
+    return image.width * image.height * (stored + held)
 
 
 def _open(file: IO[bytes], max_pixels: int | None) -> ImageFile.ImageFile:
@@ -110,7 +110,7 @@ def _open(file: IO[bytes], max_pixels: int | None) -> ImageFile.ImageFile:
     if not prefix:
         raise UnreadableImage("empty file")
     found = ""
-    for name in _formats():
+    for name in kinds.formats():
         factory, accept = Image.OPEN[name]
         accepted = False
         try:
@@ -120,14 +120,16 @@ def _open(file: IO[bytes], max_pixels: int | None) -> ImageFile.ImageFile:
             elif accepted:
                 file.seek(0)
                 return factory(file, "")
-        except _NOT_THIS_FORMAT as error:
+        except kinds.NOT_THIS_FORMAT as error:
             if accepted and accept and not found:
                 found = f"begins like {name}, but: {error}"
         except Image.DecompressionBombError as error:
             raise UnreadableImage(f"too large: {error} (`max_pixels` is {max_pixels})") from error
         except Exception as error:
             raise _unreadable(name, error) from error
-    raise UnreadableImage(f"not an image Pillow can read ({found or f'begins with {prefix!r}'})")
+    file.seek(0)
+    found = kinds.what_begins_so(file.read(kinds.HEAD)) or found or f"begins with {prefix!r}"
+    raise UnreadableImage(f"not an image Pillow can read ({found})")
 
 
 def _unreadable(name: str | None, error: Exception) -> Exception:

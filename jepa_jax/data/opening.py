@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jepa_jax.data.decoding import MAX_PIXELS, has_image_extension, image_extensions
+from jepa_jax.data.decoding import MAX_PIXELS
+from jepa_jax.data.kinds import has_image_extension, image_extensions
 from jepa_jax.data.record import Record
 from jepa_jax.data.sources.filelist import FileList, ListFile
 from jepa_jax.data.sources.folder import Folder

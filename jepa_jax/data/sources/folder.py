@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from jepa_jax.data.decoding import MAX_PIXELS, decode, has_image_extension
+from jepa_jax.data.decoding import MAX_PIXELS, decode
+from jepa_jax.data.kinds import has_image_extension
 from jepa_jax.data.record import Record, writable_id
 
 

@@ -179,7 +179,7 @@ class HubDataset:
 
     @classmethod
     def from_spec(cls, spec: str, max_pixels: int | None = MAX_PIXELS) -> HubDataset:
-        """The dataset of 'hf:[owner/]name[/config][:split]'; with a config, an owner is needed.
+        """The dataset of `hf:[owner/]name[/config][:split]`; with a config, an owner is needed.
 
         Raises `ValueError` for anything else.
         """

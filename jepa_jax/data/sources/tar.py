@@ -18,7 +18,8 @@ from tarfile import (
 
 from PIL import Image
 
-from jepa_jax.data.decoding import MAX_PIXELS, decode, has_image_extension
+from jepa_jax.data.decoding import MAX_PIXELS, decode
+from jepa_jax.data.kinds import has_image_extension
 from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
 
 TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz")

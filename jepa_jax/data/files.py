@@ -1,0 +1,57 @@
+"""Files opened so that nothing is ever waited for, and what tells that one was replaced."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import IO
+
+from jepa_jax.data.record import UnreadableImage
+
+_KINDS = (
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+    """A regular file, or a link to one, open for reading.
+
+    Raises `UnreadableImage` for a named pipe, a socket or a device, whose reader could wait for
+    ever, and `OSError` as `open` does.
+    """
+    refuse_special(path, os.stat(path))
+    # Not blocking: the file may have become a pipe since.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    try:
+        refuse_special(path, os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def refuse_special(path: str | os.PathLike[str], status: os.stat_result) -> None:
+    """Raises where this is neither a file nor a link to one."""
+    for is_kind, kind in _KINDS:
+        if is_kind(status.st_mode):
+            raise UnreadableImage(f"{os.fspath(path)} is {kind}, not a file")
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+
+
+def file_stamp(path: str | os.PathLike[str]) -> str | None:
+    """The size and the time of change of a file: another stamp, another content; None if unknown.
+
+    >>> file_stamp("/no/such/file") is None
+    True
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return f"{status.st_size}:{status.st_mtime_ns}"
