@@ -13,7 +13,9 @@ from jaxtyping import Array, Float
 from jepa_jax import linalg
 from jepa_jax.encoders.vit import ViT, ViTConfig
 
-_PATTERN = re.compile(r"(?P<pool>cls|mean|projected)(@(?P<layer>\d+))?(?P<unit>\+normalized)?")
+_PATTERN = re.compile(
+    r"(?P<pool>cls|mean|projected)(@(?P<layer>[1-9][0-9]{0,5}))?(?P<unit>\+normalized)?"
+)
 _FORMS = "'cls', 'mean', 'projected', 'cls@N', 'mean@N', each with an optional '+normalized'"
 
 
@@ -26,7 +28,10 @@ class EmbeddingRule:
     before any norm. `projected` multiplies by the checkpoint's projection (CLIP);
     `normalized` divides by the Euclidean norm.
 
-    Written as text: "cls", "mean", "projected", "cls@8", "projected+normalized".
+    Written as text: "cls", "mean", "projected", "cls@8", "projected+normalized". `str` and `parse`
+    are each other's inverse.
+
+    Raises `ValueError`, naming the forms, on a rule that there is no text for.
 
     >>> EmbeddingRule.parse("cls@8+normalized")
     EmbeddingRule(pool='cls', layer=8, projected=False, normalized=True)
@@ -38,6 +43,18 @@ class EmbeddingRule:
     layer: int | None = None
     projected: bool = False
     normalized: bool = False
+
+    def __post_init__(self):
+        layer = self.layer
+        possible = (
+            self.pool in ("cls", "mean")
+            and (layer is None or (type(layer) is int and 1 <= layer < 1_000_000))
+            and not (self.projected and (self.pool != "cls" or layer is not None))
+            and isinstance(self.projected, bool)
+            and isinstance(self.normalized, bool)
+        )
+        if not possible:
+            raise ValueError(f"`embedding` must be one of {_FORMS}, got {self!r}")
 
     @classmethod
     def parse(cls, text: str) -> "EmbeddingRule":

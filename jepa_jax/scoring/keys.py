@@ -19,9 +19,10 @@ def digest(seed: int, *parts: str | bytes) -> bytes:
 
 
 def keys_of(seed: int, names: Sequence[str | bytes]) -> PRNGKeyArray:
-    """One JAX key a name, (N,)."""
+    """One JAX key a name, (N,): of Threefry, whatever generator JAX is set to."""
     data = b"".join(digest(seed, name)[:8] for name in names)
-    return jax.random.wrap_key_data(jnp.asarray(np.frombuffer(data, np.uint32).reshape(-1, 2)))
+    words = jnp.asarray(np.frombuffer(data, np.uint32).reshape(-1, 2))
+    return jax.random.wrap_key_data(words, impl="threefry2x32")
 
 
 def generator_of(seed: int, *parts: str) -> np.random.Generator:

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from random_models import random_model
 
 from jepa_jax.encoders import embedding as embeddings
@@ -52,15 +54,50 @@ def test_null_directions_are_null_and_all_there_are(rule, count):
     assert (sigma < 1e-7 * sigma[0]).sum() == count
 
 
-@pytest.mark.parametrize("text", ["cls", "mean", "projected", "cls@3", "mean@3+normalized"])
-def test_a_rule_reads_back_as_it_is_written(text):
-    assert str(EmbeddingRule.parse(text)) == text
+FORMS = "must be one of 'cls', 'mean', 'projected', 'cls@N', 'mean@N'"
+ANYTHING = st.one_of(st.none(), st.booleans(), st.integers(-2, 10**7), st.just("8"), st.just(3.0))
 
 
-@pytest.mark.parametrize("text", ["", "CLS", "cls@", "projected@3", "cls + normalized", "cls@-1"])
+@given(st.sampled_from(["cls", "mean", "max", "projected", "", None]), ANYTHING, ANYTHING, ANYTHING)
+@settings(deadline=None, max_examples=300)
+@example("mean", None, True, False)  # Once written as "projected", which is another embedding.
+@example("cls", 8, True, False)  # Once written as "projected@8", which nothing reads.
+@example("max", None, False, False)  # Once the mean.
+def test_a_rule_is_written_as_what_reads_back_or_is_none(pool, layer, projected, normalized):
+    legal = (
+        pool in ("cls", "mean")
+        and (layer is None or (type(layer) is int and 1 <= layer < 10**6))
+        and type(projected) is bool
+        and type(normalized) is bool
+        and not (projected and (pool == "mean" or layer is not None))
+    )
+    if legal:
+        rule = EmbeddingRule(pool, layer, projected, normalized)
+        assert EmbeddingRule.parse(str(rule)) == rule
+        return
+    with pytest.raises(ValueError, match=FORMS) as error:
+        EmbeddingRule(pool, layer, projected, normalized)
+    assert f"got EmbeddingRule(pool={pool!r}, layer={layer!r}" in str(error.value)
+
+
+@pytest.mark.parametrize("unit", ["", "+normalized"])
+@pytest.mark.parametrize("name", ["cls", "mean", "projected", "cls@1", "mean@24", "cls@999999"])
+def test_every_form_is_a_rule_written_so(name, unit):
+    assert str(EmbeddingRule.parse(name + unit)) == name + unit
+
+
+@pytest.mark.parametrize(
+    "text",
+    "|CLS|cls@|projected@3|cls + normalized|cls@-1|cls@0|cls@08|cls@\u0663|cls\n".split("|"),
+)
 def test_an_unknown_rule_lists_the_forms(text):
-    with pytest.raises(ValueError, match="must be one of 'cls', 'mean', 'projected'"):
+    with pytest.raises(ValueError, match=FORMS):
         EmbeddingRule.parse(text)
+
+
+def test_a_layer_of_5000_digits_lists_the_forms():
+    with pytest.raises(ValueError, match=FORMS):
+        EmbeddingRule.parse("cls@" + "9" * 5000)
 
 
 def test_a_rule_needs_what_it_names():

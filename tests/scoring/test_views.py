@@ -6,7 +6,7 @@ from PIL import Image
 from streams import colour
 
 from jepa_jax.scoring import ViewSettings, combine_views, random_view
-from jepa_jax.scoring.keys import generator_of, keys_of
+from jepa_jax.scoring.keys import generator_of
 
 
 def test_eq_4_is_one_over_the_mean_of_one_over_the_volumes():
@@ -67,12 +67,3 @@ def test_crops_have_the_stated_area_and_ratio():
     assert 0.28 < min(areas) < 0.45
     assert 0.85 < max(areas) < 1.05
     assert 0.7 < min(ratios) < max(ratios) < 1.45
-
-
-def test_keys_depend_on_the_name_alone():
-    from jax.random import key_data
-
-    a = key_data(keys_of(0, ["x", "y", "x"]))
-    assert (a[0] == a[2]).all()
-    assert (a[0] != a[1]).any()
-    assert (key_data(keys_of(1, ["x"]))[0] != a[0]).any()
