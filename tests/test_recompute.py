@@ -103,6 +103,6 @@ def test_an_encoder_whose_blocks_are_recomputed(monkeypatch):
 
 
 def test_deep_encoders_are_recomputed():
-    """ViT-L and larger; memory of each: benchmarks/memory.py."""
+    """ViT-L and larger; memory of each: benchmarks/memory."""
     shape = {"image_size": 28, "patch_size": 14, "width": 8, "heads": 2, "mlp_width": 16}
     assert [ViTConfig(depth=depth, **shape).recompute for depth in (12, 24)] == [False, True]

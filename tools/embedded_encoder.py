@@ -8,7 +8,7 @@ by invariance + SIGReg (LeJEPA, arXiv 2511.08544) on the 4,500 training digits o
 encoder, and can be stopped and continued). Expected after 400 steps, about 4 minutes on two CPU
 cores: invariance 0.14 and SIGReg 11 at batches of 500, the same on training and held-out digits
 (training.json). That is short of SIGReg's floor of 1.06: the budget ends before the training does.
-How the scores behave: `benchmarks/embedded.py` and assets/README.md.
+How the scores behave: `benchmarks/embedded` and assets/README.md.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """From when can the score be trusted, and does anything that needs no ground truth say so?
 
-    python benchmarks/density/convergence.py
+    python -m benchmarks.density convergence
 
 follows four trainings on the 2-D mixture: the two of plane.py, and each with the weight of its
 distribution term held at its last value from the start. Writes convergence.json, convergence.md and
@@ -14,16 +14,15 @@ the share of nearest neighbours kept (.85 against .98).
 """
 
 import time
+from pathlib import Path
 
-import matplotlib
-from common import HERE, assess, markdown, write
 from scipy.stats import spearmanr
 
+from benchmarks.density.agreement import assess
+from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.tables import table
 from jepa_jax.training.config import Training
 from jepa_jax.training.trainer import train
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 # Name: configuration, changes, the form of the log-density, the distribution's term.
 RUNS = {
@@ -68,7 +67,9 @@ def follow(name: str) -> list[dict]:
     return found
 
 
-def draw(record) -> None:
+def draw(record: dict, path: Path) -> None:
+    """A column a training: agreement, losses and signs along it."""
+    plt = pyplot()
     figure, axes = plt.subplots(4, 4, figsize=(13, 10), sharex=True, constrained_layout=True)
     for column, (name, rows) in enumerate(record.items()):
         term = "uniformity_gap" if "sphere" in name else "sigreg"
@@ -87,10 +88,11 @@ def draw(record) -> None:
         axes[1, column].set_yscale("log")
         axes[3, column].set_ylim(0.0, 1.02)
         axes[3, column].set_xlabel("step")
-    figure.savefig(HERE / "convergence.png", dpi=80)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
 
 
-def table(record) -> list[str]:
+def page(record: dict) -> str:
     """The end of every training, and how each sign goes with the agreement along it."""
     rows = []
     for name, found in record.items():
@@ -103,19 +105,16 @@ def table(record) -> list[str]:
         rows.append([name, f"{rank[-1]:.3f}", first or "never", *signs])
     header = ["training", "Spearman at the end", "first ≥ .95 at step", "SIGReg or uniformity gap"]
     header += ["invariance / noise²", "effective rank", "neighbours kept"]
-    return [
-        *markdown(header, rows),
-        "",
-        "From the fourth column on: the quantity on 2,000 held-out points at the end, and its rank",
-        "correlation with the agreement (Spearman with the true log-density) along the training.",
-    ]
+    return (
+        f"{table(header, rows)}\n\n"
+        "From the fourth column on: the quantity on 2,000 held-out points at the end, and its "
+        "rank\ncorrelation with the agreement (Spearman with the true log-density) along the "
+        "training."
+    )
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
     record = {name: follow(name) for name in RUNS}
-    draw(record)
-    write("convergence", {"points": 2000, "runs": record}, table(record))
-
-
-if __name__ == "__main__":
-    main()
+    draw(record, out / "convergence.png")
+    return {"points": 2000, "runs": record}, page(record)

@@ -1,6 +1,6 @@
 """Real images: does the embedded encoder's score tell digits from others, or only complexity?
 
-    python benchmarks/density/digits.py
+    python -m benchmarks.density digits
 
 scores 300 held-out digits and real images of other kinds that Python packages ship, and writes
 digits.json, digits.md and digits.png: the AUROC of the score, of the corrected score, of the JPEG
@@ -12,26 +12,25 @@ little of it (Spearman +.13 on digits). The encoder's training ends far from its
 nothing on what a trained one would do.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
-from common import bars, markdown, write
 from scipy.stats import spearmanr
-from sklearn.metrics import roc_auc_score
 
+from benchmarks.density.bars import bars
+from benchmarks.shared import package_images as pictures
+from benchmarks.shared.tables import table
 from jepa_jax import Exact, Scorer, load_encoder
 from jepa_jax.data.image_facts import image_facts
+from jepa_jax.evaluation import detection_metrics
 from jepa_jax.scoring import log_density
-
-sys.path.append(str(Path(__file__).parent.parent))
-import detection_images as pictures
 
 COUNT, SEED = 300, 0
 KINDS = ("small digits", "photographs", "textures")
 
 
 def image_sets(rng: np.random.Generator) -> dict[str, list]:
+    """Digits, and images of other kinds."""
     training, _ = pictures.digit_images("training")
     held_out, _ = pictures.digit_images("held out")
     sets = {
@@ -45,11 +44,12 @@ def image_sets(rng: np.random.Generator) -> dict[str, list]:
 
 
 def auroc(typical: np.ndarray, others: np.ndarray) -> float:
-    labels = np.repeat([1, 0], [len(typical), len(others)])
-    return round(float(roc_auc_score(labels, np.concatenate([typical, others]))), 3)
+    """The probability that one of `typical` scores higher, to three digits."""
+    return round(detection_metrics(typical, others).auroc, 3)
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
     encoder = load_encoder("embedded")
     scorer = Scorer(encoder, Exact())
     found = {}
@@ -77,18 +77,15 @@ def main() -> None:
         [k, *[f"{r[name]:.3f}" for name in names], r["bits_per_pixel"]] for k, r in record.items()
     ]
     header = ["held-out digits against", "score", "corrected score", "fewer JPEG bits"]
-    table = markdown([*header, "score less its line in JPEG bits", "median bits a pixel"], rows)
+    header += ["score less its line in JPEG bits", "median bits a pixel"]
     bits = np.median(digits["bits"])
-    table += [
-        "",
-        "AUROC, digits the typical class. On training digits the Spearman correlation of the score",
-        f"with JPEG bits per pixel is {rank:+.2f}; held-out digits have {bits:.2f} bits a pixel.",
-    ]
+    page = (
+        f"{table(header, rows)}\n\n"
+        "AUROC, digits the typical class. On training digits the Spearman correlation of the score"
+        f"\nwith JPEG bits per pixel is {rank:+.2f}; held-out digits have {bits:.2f} bits a pixel."
+    )
     facts = {"encoder": encoder.fingerprint, "spearman_with_bits": round(rank, 3)}
     shown = {kind: {name: row[name] for name in names} for kind, row in record.items()}
-    bars("digits", shown, "AUROC, held-out digits the typical class (.5: guessing)", 0.5)
-    write("digits", {**facts, "kinds": record}, table)
-
-
-if __name__ == "__main__":
-    main()
+    label = "AUROC, held-out digits the typical class (.5: guessing)"
+    bars(out / "digits.png", shown, label, 0.5)
+    return {**facts, "kinds": record}, page

@@ -1,6 +1,6 @@
 """A mixture of eight Gaussians in 32 dimensions: how far the score carries.
 
-    python benchmarks/density/mixture32.py
+    python -m benchmarks.density mixture32
 
 trains K = 32 Gaussian encoders (3 seeds), and writes mixture32.json, .md and .png. Beside the
 correlations: the same for the two parts of the sum, and for a Gaussian of the data's mean and
@@ -12,21 +12,23 @@ moments would tell. SIGReg on 5,000 points is 1.6 to 1.9, its floor 1.06: random
 what is left.
 """
 
-import matplotlib
+from pathlib import Path
+
 import numpy as np
-from common import HERE, agreement, assess, markdown, points, scored, trained, write
 from scipy.stats import multivariate_normal
 
+from benchmarks.density.agreement import agreement, assess
+from benchmarks.density.trained import points, scored, trained
+from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.tables import table
 from jepa_jax.scoring import log_density
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 SEEDS = (0, 1, 2)
 
 
-def draw(log_p: np.ndarray, found: dict[str, np.ndarray]) -> None:
-    """mixture32.png: what is found against the true log-density."""
+def draw(log_p: np.ndarray, found: dict[str, np.ndarray], path: Path) -> None:
+    """What is found against the true log-density."""
+    plt = pyplot()
     figure, axes = plt.subplots(1, len(found), figsize=(9, 4.2), constrained_layout=True)
     ends = np.quantile(log_p, [0.001, 0.999])
     for ax, (title, values) in zip(axes, found.items(), strict=True):
@@ -35,10 +37,12 @@ def draw(log_p: np.ndarray, found: dict[str, np.ndarray]) -> None:
         ax.set_xlabel("true log-density, nats")
         ax.set_ylabel(f"{title}, nats")
         ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(HERE / "mixture32.png", dpi=80)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
     rows, record = [], {}
     for seed in SEEDS:
         training, model = trained("mixture-32", {"seed": seed})
@@ -55,7 +59,8 @@ def main() -> None:
         record[seed] = found
         if seed == SEEDS[0]:
             corrected = np.asarray(log_density(volume, z), np.float64)
-            draw(log_p, {"the corrected score, seed 0": corrected, "a fitted Gaussian": normal})
+            shown = {"the corrected score, seed 0": corrected, "a fitted Gaussian": normal}
+            draw(log_p, shown, out / "mixture32.png")
     for name in ("corrected", "score", "log N(f(x)) alone", "a Gaussian fitted to the data"):
         found = [record[seed][name] for seed in SEEDS]
         rows.append(
@@ -63,14 +68,10 @@ def main() -> None:
             + [f"{np.mean([f[m] for f in found]):.3f}" for m in ("pearson", "error_sd")]
         )
     columns = [f"Spearman, seed {s}" for s in SEEDS]
-    table = markdown(["log-density by", *columns, "Pearson", "sd of the error, nats"], rows)
+    header = ["log-density by", *columns, "Pearson", "sd of the error, nats"]
     sums = {
         name: ", ".join(f"{record[seed][name]:.3g}" for seed in SEEDS)
         for name in ("sigreg", "dirichlet", "folded", "neighbours_kept")
     }
-    table += ["", *(f"- {name}: {values}" for name, values in sums.items())]
-    write("mixture32", {"points": 5000, "seeds": record}, table)
-
-
-if __name__ == "__main__":
-    main()
+    lines = [table(header, rows), "", *(f"- {name}: {values}" for name, values in sums.items())]
+    return {"points": 5000, "seeds": record}, "\n".join(lines)

@@ -1,6 +1,6 @@
 """What carries the density: which part of the objective, on the 2-D mixture.
 
-    python benchmarks/density/objectives.py
+    python -m benchmarks.density objectives
 
 trains the encoder of plane.py (K = 2 without normalisation, K = 3 on the sphere) with other
 objectives, and an untrained one, and writes objectives.json, objectives.md and objectives.png.
@@ -13,9 +13,14 @@ invariance, weighing most at first, prevents folds.
 LeJEPA's bandwidth of 1 is far from its optimum after the same 500 steps (SIGReg 16, Spearman .57).
 """
 
-import numpy as np
-from common import assess, bars, markdown, points, scored, trained, write
+from pathlib import Path
 
+import numpy as np
+
+from benchmarks.density.agreement import assess
+from benchmarks.density.bars import bars
+from benchmarks.density.trained import points, scored, trained
+from benchmarks.shared.tables import table
 from jepa_jax.training.config import Training
 
 _NONE = {"objective.sigreg.weight": 0.0}
@@ -67,7 +72,8 @@ def within_components(training: Training, model) -> float:
     return float(np.square(z - centres[nearest]).sum() / total) if total > 0 else float("nan")
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
     rows, record = [], {}
     for name, (config, changes) in CASES.items():
         if changes is None:
@@ -91,12 +97,9 @@ def main() -> None:
         )
     form = {name: "corrected" if "plane-g" in CASES[name][0] else "score" for name in CASES}
     shown = {name: {"": record[name][form[name]]["spearman"]} for name in CASES}
-    bars("objectives", shown, "Spearman with the true log-density (corrected where K = 2)", 0)
+    label = "Spearman with the true log-density (corrected where K = 2)"
+    bars(out / "objectives.png", shown, label, 0)
     header = ["objective", "Spearman, score", "Spearman, corrected", "invariance / noise²"]
     header += ["SIGReg", "uniformity over its floor", "neighbours kept"]
     header += ["variance within components"]
-    write("objectives", {"points": 5000, "cases": record}, markdown(header, rows))
-
-
-if __name__ == "__main__":
-    main()
+    return {"points": 5000, "cases": record}, table(header, rows)

@@ -1,10 +1,10 @@
 """The score of a trained encoder is the log-density of a 2-D mixture: alone on a sphere, with the
 second term of the change of variables for Gaussian embeddings.
 
-    python benchmarks/density/plane.py
+    python -m benchmarks.density plane
 
 trains 12 encoders (K = 3 on the sphere; K = 2, 16, 64 Gaussian; 3 seeds each), and writes
-plane.json, plane.md and plane.png beside this file.
+plane.json, plane.md and plane.png.
 
 Result: Spearman with the true log-density on 5,000 held-out points is .991 to .997 for the sphere
 and .984 to .993 for the corrected Gaussian K = 2, three seeds each. At K = 2 the score alone gives
@@ -12,15 +12,16 @@ and .984 to .993 for the corrected Gaussian K = 2, three seeds each. At K = 2 th
 16, and SIGReg stays at 250 and more.
 """
 
+from pathlib import Path
+
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
-from common import HERE, assess, markdown, scored, trained, write
 
+from benchmarks.density.agreement import assess
+from benchmarks.density.trained import scored, trained
+from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.tables import table
 from jepa_jax.scoring import log_density
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 SEEDS = (0, 1, 2)
 # With K above D, more slices: each sees one of K directions.
@@ -42,8 +43,9 @@ CASES = {
 SIDE, LIMIT = 120, 3.2
 
 
-def heat_maps(shown) -> None:
+def heat_maps(shown, path: Path) -> None:
     """The true log-density beside what the encoders of seed 0 say, each less its maximum."""
+    plt = pyplot()
     axis = np.linspace(-LIMIT, LIMIT, SIDE)
     grid = jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2), jnp.float32)
     density = next(iter(shown.values()))[0].density
@@ -70,10 +72,12 @@ def heat_maps(shown) -> None:
         ax.set_xticks([])
         ax.set_yticks([])
     figure.colorbar(image, ax=axes, shrink=0.7, label="nats, less the value at the densest point")
-    figure.savefig(HERE / "plane.png", dpi=80)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
     rows, record, shown = [], {}, {}
     for name, (config, changes, form) in CASES.items():
         found = []
@@ -92,14 +96,7 @@ def main() -> None:
                 + [f"{np.mean([f[kind][m] for f in found]):.3f}" for m in ("pearson", "error_sd")]
                 + [f"{np.mean([f[m] for f in found]):.2f}" for m in ("dirichlet", "sigreg")]
             )
-    heat_maps(shown)
+    heat_maps(shown, out / "plane.png")
     header = ["embedding", "log-density by", *[f"Spearman, seed {s}" for s in SEEDS], "Pearson"]
-    write(
-        "plane",
-        {"points": 5000, "cases": record},
-        markdown([*header, "sd of the error, nats", "invariance / noise²", "SIGReg"], rows),
-    )
-
-
-if __name__ == "__main__":
-    main()
+    header += ["sd of the error, nats", "invariance / noise²", "SIGReg"]
+    return {"points": 5000, "cases": record}, table(header, rows)

@@ -1,6 +1,6 @@
 """One view against Eq. 4 with many: how fast does the estimate settle?
 
-    python benchmarks/density/views.py
+    python -m benchmarks.density views
 
 scores noisy views x + noise of held-out points with the encoders of plane.py (seed 0), joins V of
 them by Eq. 4 of arXiv 2510.05949, and writes views.json, views.md and views.png.
@@ -11,15 +11,16 @@ noise of .5 the estimate has not settled at 64: the mean of exp(-score) is a mat
 views, and the stated error is 1.6 times too small.
 """
 
+from pathlib import Path
+
 import jax
-import matplotlib
 import numpy as np
-from common import HERE, agreement, markdown, points, scored, trained, write
 
+from benchmarks.density.agreement import agreement
+from benchmarks.density.trained import points, scored, trained
+from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.tables import table
 from jepa_jax.scoring import combine_views, log_density
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
 NOISES = (0.05, 0.2, 0.5)
@@ -38,7 +39,9 @@ def view_scores(model, form: str, x, noise: float) -> np.ndarray:
     return np.asarray(log_density(volume, z, form), np.float64).reshape(shape[:2])
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
+    plt = pyplot()
     rows, record = [], {}
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, constrained_layout=True)
     for ax, (name, (config, form)) in zip(axes, ENCODERS.items(), strict=True):
@@ -67,7 +70,9 @@ def main() -> None:
                 "stated_error": dict(zip(COUNTS, stated, strict=False)),
             }
             at_32 = f"{errors[-1]:.2f} / {stated[-1]:.2f}"
-            rows.append([name, noise, *[f"{s:.3f}" for s in by_count], f"{errors[0]:.2f}", at_32])
+            rows.append(
+                [name, str(noise), *[f"{s:.3f}" for s in by_count], f"{errors[0]:.2f}", at_32]
+            )
             ax.plot(COUNTS, by_count, marker="o", label=f"noise {noise}")
         ax.axhline(record[name]["no noise"]["spearman"], color="k", lw=0.8, label="x itself")
         ax.set_xscale("log", base=2)
@@ -75,11 +80,8 @@ def main() -> None:
         ax.set_title(name)
         ax.legend()
     axes[0].set_ylabel("Spearman with log p")
-    figure.savefig(HERE / "views.png", dpi=80)
+    figure.savefig(out / "views.png", dpi=80)
+    plt.close(figure)
     header = ["encoder", "noise, sd", *[f"{c} view{'s' * (c > 1)}" for c in COUNTS]]
     header += ["random error of 1 view, nats", "of 32: measured / stated"]
-    write("views", {"points": POINTS, "encoders": record}, markdown(header, rows))
-
-
-if __name__ == "__main__":
-    main()
+    return {"points": POINTS, "encoders": record}, table(header, rows)

@@ -1,6 +1,6 @@
 """How the correlation depends on K, with and without the second term.
 
-    python benchmarks/density/width.py
+    python -m benchmarks.density width
 
 trains Gaussian encoders of the 2-D mixture with K = 2 to 512, those of plane.py among them (seed
 0), and writes width.json, width.md and width.png.
@@ -10,17 +10,20 @@ less as K grows (.45 to .47 at 512). The score alone never comes near: data of D
 cannot be N(0, I) in more, and SIGReg is 20 to 350 times its floor.
 """
 
-import matplotlib
-from common import HERE, assess, markdown, trained, write
-from plane import WIDE
+from pathlib import Path
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from benchmarks.density.agreement import assess
+from benchmarks.density.plane import WIDE
+from benchmarks.density.trained import trained
+from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.tables import table
 
 WIDTHS = (2, 4, 16, 64, 512)
 
 
-def draw(found) -> None:
+def draw(found: list[dict], path: Path) -> None:
+    """Agreement and SIGReg against K."""
+    plt = pyplot()
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), constrained_layout=True)
     for kind in ("score", "corrected"):
         axes[0].plot(WIDTHS, [f[kind]["spearman"] for f in found], marker="o", label=kind)
@@ -34,10 +37,12 @@ def draw(found) -> None:
     for ax in axes:
         ax.set_xscale("log", base=2)
         ax.set_xlabel("K, of data in D = 2")
-    figure.savefig(HERE / "width.png", dpi=80)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
 
 
-def main() -> None:
+def run(out: Path) -> tuple[dict, str]:
+    """The record and the page; the figure is drawn."""
     rows, found = [], []
     for k in WIDTHS:
         changes = {"encoder.embedding": k, **(WIDE if k > 2 else {}), "seed": 0}
@@ -49,12 +54,8 @@ def main() -> None:
             + [f"{measured[kind]['pearson']:.3f}" for kind in ("score", "corrected")]
             + [f"{measured['sigreg']:.3g}", f"{measured['effective_rank']:.1f}"]
         )
-    draw(found)
+    draw(found, out / "width.png")
     header = ["K", "Spearman, score", "corrected", "Pearson, score", "corrected"]
     header += ["SIGReg at 5,000 points (floor 1.06)", "effective rank"]
     cases = dict(zip(WIDTHS, found, strict=True))
-    write("width", {"points": 5000, "cases": cases}, markdown(header, rows))
-
-
-if __name__ == "__main__":
-    main()
+    return {"points": 5000, "cases": cases}, table(header, rows)

@@ -41,11 +41,11 @@ class Hutchinson:
     condition is small and known: the error falls as q^degree, `floor` then makes the bound small.
     When not to: otherwise. `Lanczos` is closer at every cost that was tried and needs no interval.
     On spectra of a ViT-S/14 (K = 384, random singular vectors, VJP = 1, JVP = 1.5,
-    benchmarks/results/frontier-spectra.md) the defaults cost 275 for a bias of -18, a standard
+    benchmarks/frontier/results/spectra.md) the defaults cost 275 for a bias of -18, a standard
     deviation of 18 and a rank correlation of .960; the bound says nothing there. On the same
     encoder's real Jacobians they rank at .86; `std_error` is right within a tenth for the probes'
     error, but covers a quarter of all errors, not two thirds: what the expansion leaves out
-    differs from image to image (benchmarks/results/frontier-grams.md).
+    differs from image to image (benchmarks/frontier/results/grams.md).
 
     Source: Han, Malioutov, Shin, ICML 2015, algorithm 1, with the closed form of the coefficients.
 

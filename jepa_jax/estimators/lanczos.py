@@ -39,14 +39,14 @@ class Lanczos:
 
     When to use it: where the K x D rows do not fit, and where K is in the thousands. When not to:
     where `Exact` is affordable. With VJP = 1 and JVP = 1.5 and K = 384 (spectra of a ViT-S/14,
-    random singular vectors, benchmarks/results/frontier-spectra.md), `Exact` costs 382; 20 steps
+    random singular vectors, benchmarks/frontier/results/spectra.md), `Exact` costs 382; 20 steps
     and 4 probes cost 200 for a bias of 27, a standard deviation of 15 and a rank correlation of
     .972; 50 steps and 16 probes 2000, for 3, 7 and .993. `bias_bound` is a bound and no estimate,
     many times these biases. The bias is mostly the same for all images of an encoder, and cancels
     in comparisons between them. On real Jacobians `std_error` is right within a tenth for the
     probes' error, and 98 % of the exact scores lie in the bracket of both errors; what of the bias
     differs between images is no part of `std_error`: half of the errors about their mean are
-    within it at 20 steps, not two thirds (benchmarks/results/frontier-grams.md).
+    within it at 20 steps, not two thirds (benchmarks/frontier/results/grams.md).
 
     Source: Ubaru, Chen, Saad, SIAM J. Matrix Anal. Appl. 38, 2017, algorithm 1; the bounds: Golub
     and Meurant, Matrices, Moments and Quadrature, 2010, ch. 6.

@@ -38,7 +38,7 @@ class XTrace:
     When to use it: where a few of the log singular values lie far from all others
     (tests/estimators/test_xtrace.py has such a spectrum). When not to: on the spectra of encoders,
     whose logs spread evenly. On those of a ViT-S/14 (K = 384, random singular vectors, VJP = 1,
-    JVP = 1.5, benchmarks/results/frontier-spectra.md) 30 steps and 12 products cost 900 for a
+    JVP = 1.5, benchmarks/frontier/results/spectra.md) 30 steps and 12 products cost 900 for a
     standard deviation of 12 nats and a rank correlation of .982; `Lanczos` has 11 and .986 with 30
     steps and 8 probes, for 600.
 

@@ -28,7 +28,7 @@ def choose_cotangents(
     average alone.
 
     On real Jacobians (K = 384) the sketch errs 4 to 9 % less by them than by uniformly random rows:
-    benchmarks/results/frontier-grams.md.
+    benchmarks/frontier/results/grams.md.
 
     Raises `ValueError` on a `count` outside 1 to K, or no root.
 

@@ -76,7 +76,7 @@ class Sketch:
 
     When to use it: for many images of one encoder, at 4 to 16 times fewer VJPs than `Exact`.
     On real Jacobians (K = 384, in distribution) p = 48 has a rank correlation of .994 and an error
-    of .07 of the scores' spread, p = 24 .989 and .12: benchmarks/results/frontier-grams.md. When
+    of .07 of the scores' spread, p = 24 .989 and .12: benchmarks/frontier/results/grams.md. When
     not to: where calibration images cannot be had, or one image's score must hold by itself.
 
     >>> import jax, jax.numpy as jnp, numpy as np

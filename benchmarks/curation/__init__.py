@@ -1,0 +1,1 @@
+"""Finding what does not belong in a messy data set; README.md has the result."""

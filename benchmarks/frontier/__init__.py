@@ -1,0 +1,1 @@
+"""Accuracy of a cheap score against its cost; README.md has the result."""

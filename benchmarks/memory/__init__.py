@@ -1,0 +1,1 @@
+"""Memory of a score, and what keeping less of it costs; README.md has the result."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: machine, processes, tables, figures, results' files, images."""

@@ -1,0 +1,1 @@
+"""What commands and imports cost before they do anything; README.md has the result."""
