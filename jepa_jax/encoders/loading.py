@@ -25,12 +25,13 @@ def load_encoder(
 ) -> Encoder:
     """A pretrained encoder from a checkpoint folder, from the hub by name, or "embedded".
 
-    A folder holds config.json, preprocessor_config.json and model.safetensors (or its shards), as
-    `transformers` writes them. A hub name such as "facebook/dinov2-small" is downloaded once, and
-    found in the hub's cache when offline. "embedded" is the small encoder that comes with the
-    package. `embedding` overrides the family's rule ("cls", "mean", "projected", "cls@8", each with
-    an optional "+normalized"); `image_size` the side of the input in pixels; `dtype` the type of
-    the parameters in memory, whatever it is on disk.
+    A folder holds config.json, preprocessor_config.json (or processor_config.json) and
+    model.safetensors (or its shards), as `transformers` writes them. A hub name such as
+    "facebook/dinov2-small" is downloaded once, and found in the hub's cache when offline.
+    "embedded" is the small encoder that comes with the package. `embedding` overrides the family's
+    rule ("cls", "mean", "projected", "cls@8", each with an optional "+normalized"); `image_size`
+    the side of the input in pixels; `dtype` the type of the parameters in memory, whatever it is
+    on disk.
 
     Raises `FileNotFoundError` where there is no such checkpoint; `ValueError` on an unknown family
     (naming the known ones), on weights that do not fit (listing every tensor missing, left over or
@@ -49,7 +50,7 @@ def load_encoder(
         folder, family.parameters(config), family.ignored, family.prefixes
     )
     model = fill(config, arrays, dtype)
-    preprocess = load_preprocess(folder, image_size)
+    preprocess = load_preprocess(folder, image_size, config.patch_size, config.image_size)
     side = image_size
     if side is None:
         # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.

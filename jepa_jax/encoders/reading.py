@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -12,9 +13,16 @@ from safetensors import SafetensorError, safe_open
 from jepa_jax.encoders.stored_tensors import Stored
 
 INDEX = "model.safetensors.index.json"
+# Weights that are not read: a pickle can run any code when it is opened.
+_PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_OTHER_WEIGHTS = ("flax_model*.msgpack", "tf_model*.h5", "*.onnx", "*.gguf")
+# Names that wrappers of PyTorch put before a module's own: `torch.compile`, data parallelism,
+# sharding, recomputation.
+_WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 FILES = [
     "config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "model.safetensors",
     "model-*.safetensors",
     INDEX,
@@ -31,6 +39,10 @@ def find(name_or_path: str | Path) -> Path:
         if not (folder / "config.json").is_file():
             raise FileNotFoundError(f"no config.json in the checkpoint folder {folder}")
         return folder
+    if folder.is_file():
+        raise FileNotFoundError(
+            f"encoder {name_or_path!s} is a file: give the folder that holds it"
+        )
     name = str(name_or_path)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith((".", "/")):
         raise FileNotFoundError(
@@ -71,18 +83,43 @@ def weight_files(folder: Path) -> list[Path]:
         if missing:
             raise FileNotFoundError(f"{index} names files that are not there: {missing}")
         return files
-    raise FileNotFoundError(f"no model.safetensors and no {INDEX} in {folder}")
+    raise FileNotFoundError(
+        f"no model.safetensors and no {INDEX} in {folder}{_other_weights(folder)}"
+    )
+
+
+def _other_weights(folder: Path) -> str:
+    """What weights are there instead, and how they become safetensors."""
+    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+    others = sorted(path.name for pattern in _OTHER_WEIGHTS for path in folder.glob(pattern))
+    if pickles:
+        return (
+            f", but {pickles[0]}: a pickle, which can run any code when it is opened, and is never "
+            "opened here. Where you trust it, convert it with PyTorch: `AutoModel.from_pretrained("
+            f"{str(folder)!r}).save_pretrained(NEW_FOLDER)`, and copy the other files there"
+        )
+    if others:
+        return f", but {others[0]}: convert it to safetensors with the library that wrote it"
+    return ""
+
+
+def processor_file(folder: Path) -> Path | None:
+    """The file that says how images are preprocessed, or None.
+
+    As `transformers` takes them: processor_config.json where it has an image processor, else
+    preprocessor_config.json.
+    """
+    both, single = folder / "processor_config.json", folder / "preprocessor_config.json"
+    if both.is_file() and "image_processor" in read_json(both):
+        return both
+    return single if single.is_file() else None
 
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 of the configuration, the preprocessing and the weights: what defines the encoder."""
     digest = hashlib.sha256()
-    for path in [
-        folder / "config.json",
-        folder / "preprocessor_config.json",
-        *weight_files(folder),
-    ]:
-        if path.is_file():
+    for path in [folder / "config.json", processor_file(folder), *weight_files(folder)]:
+        if path is not None and path.is_file():
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
@@ -106,12 +143,19 @@ def read_parameters(
 
     `wanted` maps our names to stored tensors. `ignored` are regular expressions of stored names
     that are not part of the encoder. `prefixes` are what stored names may begin with, tried in
-    order (a checkpoint of a larger model holds the encoder under a prefix).
+    order (a checkpoint of a larger model holds the encoder under a prefix). What wrappers of
+    PyTorch put into names ('_orig_mod.', 'module.') is passed over.
 
     Raises `ValueError` that lists every tensor missing, left over, or of another shape.
     """
     handles = [_open(file) for file in weight_files(folder)]
-    where = {name: handle for handle in handles for name in handle.keys()}
+    where: dict[str, tuple[Any, str]] = {}  # by the module's own name, the stored one
+    for handle in handles:
+        for stored in handle.keys():
+            name = ".".join(part for part in stored.split(".") if part not in _WRAPPERS)
+            if name in where:
+                raise ValueError(f"the weights in {folder} have {name} twice, once as {stored}")
+            where[name] = handle, stored
     shapes = {name: shape for stored in wanted.values() for name, shape in stored.shapes.items()}
     prefix = max(prefixes, key=lambda p: sum(p + name in where for name in shapes))
 
@@ -126,7 +170,8 @@ def read_parameters(
     wrong = []
     for name, shape in shapes.items():
         if prefix + name in where:
-            found = tuple(where[prefix + name].get_slice(prefix + name).get_shape())
+            handle, stored = where[prefix + name]
+            found = tuple(handle.get_slice(stored).get_shape())
             if found != shape:
                 wrong.append(f"{prefix + name} {found}, expected {shape}")
     problems = [
@@ -139,6 +184,10 @@ def read_parameters(
             f"the weights in {folder} do not fit its config.json\n  " + "\n  ".join(problems)
         )
     return {
-        ours: stored.assemble(*(where[prefix + n].get_tensor(prefix + n) for n in stored.shapes))
+        ours: stored.assemble(*(_tensor(*where[prefix + name]) for name in stored.shapes))
         for ours, stored in wanted.items()
     }
+
+
+def _tensor(handle: Any, name: str) -> np.ndarray:
+    return handle.get_tensor(name)
