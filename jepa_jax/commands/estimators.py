@@ -27,7 +27,7 @@ def make_estimator(
     if method.calibrated:
         defaults = {s.name: s.default for s in method.settings}
         return calibration.sketch(encoder, **(defaults | own), precision=precision)
-    return method.make(**own, rank=rank)
+    return method.make(**own, **({"rank": rank} if method.ranks else {}))
 
 
 def read_calibration(name: str, folder: Path | None) -> Any:

@@ -1,0 +1,110 @@
+"""Gathers the pages of the documentation site, which `make docs` then builds.
+
+    python -m tools.site --out build/docs
+
+copies `docs/`, and whatever file of the repository a page links to, at that file's own path: a
+benchmark's page with its figures and results, say; what is linked from there comes too. Links by
+their place in the repository become links by their place in the site; a link to a folder has
+nothing to show there and becomes plain text. The page of the command line is written by typer.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from posixpath import relpath
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+COMMANDS = "reference/command_line.md"
+# ![text](target "title") and [text](target#anchor); the text may hold a picture.
+_LINK = re.compile(r"(!?\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\])\(([^)\s#]+)(#[^)\s]*)?([^)]*)\)")
+_FENCED = re.compile(r"(^ *```.*?^ *```)", re.MULTILINE | re.DOTALL)
+
+
+def gather(out: Path) -> None:
+    """Writes the site's pages and all that they link to into `out`, made anew."""
+    shutil.rmtree(out, ignore_errors=True)
+    waiting = [path for path in DOCS.rglob("*") if path.is_file()]
+    seen = set(waiting)
+    while waiting:
+        path = waiting.pop()
+        place = out / place_of(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix != ".md":
+            shutil.copyfile(path, place)
+            continue
+        place.write_text(rewritten(path))
+        found = {t for t in links(path) if t.is_file() and t.is_relative_to(ROOT)}
+        waiting += found - seen
+        seen |= found
+    (out / COMMANDS).write_text(command_line())
+
+
+def links(page: Path) -> list[Path]:
+    """What of the repository a page links to, whether it is there or not."""
+    found: list[Path] = []
+
+    def collect(match: re.Match[str]) -> str:
+        _LINK.sub(collect, match[1])  # A picture that is a link.
+        if ":" not in match[2]:
+            found.append((page.parent / match[2]).resolve())
+        return ""
+
+    outside_fences(lambda text: _LINK.sub(collect, text), page.read_text())
+    return found
+
+
+def rewritten(page: Path) -> str:
+    """A page with its links as they are in the site."""
+    here = place_of(page).rpartition("/")[0]
+
+    def rewrite(match: re.Match[str]) -> str:
+        text, target, anchor, title = match[1], match[2], match[3] or "", match[4]
+        text = text[:2] + _LINK.sub(rewrite, text[2:])
+        path = (page.parent / target).resolve()
+        if ":" in target:
+            place = target
+        elif path.is_dir():
+            return text.removeprefix("[").removesuffix("]")
+        else:
+            place = relpath(place_of(path), here or ".")
+        return f"{text}({place}{anchor}{title})"
+
+    return outside_fences(lambda text: _LINK.sub(rewrite, text), page.read_text())
+
+
+def place_of(path: Path) -> str:
+    """A file's place in the site: below `docs/`, or as in the repository."""
+    return path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT).as_posix()
+
+
+def outside_fences(change: Callable[[str], str], markdown: str) -> str:
+    """`change` of everything but blocks of code."""
+    parts = _FENCED.split(markdown)
+    return "".join(part if i % 2 else change(part) for i, part in enumerate(parts))
+
+
+def command_line() -> str:
+    """Every command and its options."""
+    made = subprocess.run(
+        [sys.executable, "-m", "typer", "jepa_jax.cli", "utils", "docs", "--name", "jepa-jax"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return made.stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Gathers the pages of the site.")
+    parser.add_argument("--out", type=Path, required=True, help="the folder, made anew")
+    gather(parser.parse_args().out)
+
+
+if __name__ == "__main__":
+    main()
