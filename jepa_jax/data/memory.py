@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 DECODED_BYTES = 1 << 30
 """What images being decoded may take together: 1 GiB. One image may always be decoded."""
@@ -76,9 +78,27 @@ class MemoryBudget:
             self.taken += size
 
     def _give(self, size: int) -> None:
+        if size >= self.limit // 16:
+            _trim()
         with self._changed:
             self.taken -= size
             self._changed.notify_all()
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # Not the GNU C library.
+        return None
+
+
+def _trim() -> None:
+    """Gives freed memory back to the system: the C library keeps it for each thread apart, and
+    eight threads would keep eight images."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
 
 
 DECODING = MemoryBudget(DECODED_BYTES)

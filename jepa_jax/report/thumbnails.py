@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, features
 
 from jepa_jax.data import Folder, Record, Source, decode
+from jepa_jax.data.memory import DECODING
 from jepa_jax.data.record import original_name
 from jepa_jax.data.sources.filelist import FileList, ListFile
 
@@ -144,6 +145,11 @@ def _ahead(
 
 def _thumbnail(record: Record, *, source: Source, side: int) -> bytes | None:
     """The picture of one record; None where it cannot be read now, though it could be scored."""
+    with DECODING.hold():
+        return _picture(record, source, side)
+
+
+def _picture(record: Record, source: Source, side: int) -> bytes | None:
     try:
         # Of files the path is known, and a JPEG is decoded no larger than needed.
         is_file = isinstance(source, (Folder, FileList, ListFile))

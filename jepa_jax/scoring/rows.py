@@ -10,6 +10,7 @@ from PIL import Image
 
 from jepa_jax.data import Record
 from jepa_jax.data.image_facts import image_facts
+from jepa_jax.data.memory import DECODING
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.scores import Scores
@@ -43,6 +44,19 @@ def prepare(
     One view is the image itself, preprocessed as the checkpoint says. Several are random ones,
     which depend on the record's id and the seed alone.
     """
+    # A decoded image counts against the memory of all threads until its inputs are made.
+    with DECODING.hold():
+        return _prepared(record, encoder, views, seed, store, settings)
+
+
+def _prepared(
+    record: Record,
+    encoder: Encoder,
+    views: int,
+    seed: int,
+    store: tuple[str, ...],
+    settings: ViewSettings,
+) -> Prepared:
     try:
         image = record.load()
         facts: dict[str, Any] = {}
