@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from jepa_jax.calibration.choosing import Candidate, candidates, choose
 from jepa_jax.encoders.encoder import Encoder
@@ -15,11 +16,17 @@ from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples
 from jepa_jax.estimators.sketch.measurement import Measurement
 from jepa_jax.scoring.precision import Precision
-from jepa_jax.store.files import replace
+from jepa_jax.store.files import remove_leftovers, replace, replace_text
 from jepa_jax.store.folder import check_ours
 from jepa_jax.store.manifest import differing_settings
+from jepa_jax.version import NUMERICS
 
 ARRAYS, FACTS = "calibration.safetensors", "calibration.json"
+# What reading files that are not as they were written may raise.
+_DAMAGE = (
+    *(SafetensorError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
+    *(MemoryError, OverflowError, RecursionError),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +63,9 @@ class Calibration:
     def check(self, encoder: Encoder, precision: Precision = "highest") -> None:
         """Raises `ValueError` where it was made for something else, showing both values."""
         wanted = locked_settings(encoder, precision)
-        differing = differing_settings({key: self.locked.get(key) for key in wanted}, wanted)
+        # Those that were made before the number of the numerics was locked are of the first.
+        locked = {"numerics": 1} | self.locked
+        differing = differing_settings({key: locked.get(key) for key in wanted}, wanted)
         changed = [
             f"{key}: {was!r} in the calibration, {now!r} now"
             for key, (was, now) in differing.items()
@@ -91,8 +100,10 @@ class Calibration:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         content = {"locked": self.locked, "facts": self.facts, "fingerprint": self.fingerprint}
-        replace(folder / ARRAYS, lambda path: save_file(_arrays(self.samples), path))
-        replace(folder / FACTS, lambda path: path.write_text(json.dumps(content, indent=2) + "\n"))
+        content["facts_digest"] = _digest(self.facts)
+        remove_leftovers(folder)
+        replace(folder / ARRAYS, lambda file: file.write(save(_arrays(self.samples))))
+        replace_text(folder / FACTS, json.dumps(content, indent=2) + "\n")
 
 
 def load_calibration(folder: str | Path) -> Calibration:
@@ -114,7 +125,10 @@ def load_calibration(folder: str | Path) -> Calibration:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"no {name} in {folder}: not a calibration")
     try:
-        content = json.loads((folder / FACTS).read_text())
+        content = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = content["facts"]
+        if content.get("facts_digest", _digest(facts)) != _digest(facts):
+            raise ValueError(f"the facts in {FACTS} are not those that were written")
         arrays = load_file(folder / ARRAYS)
         packed = arrays["sketch"]
         most = arrays["cotangents"].shape[0]
@@ -125,28 +139,37 @@ def load_calibration(folder: str | Path) -> Calibration:
         }
         measured = Measurement(arrays["score"], sketch, named("covariate."), named("other."))
         samples = SketchSamples(arrays["cotangents"], measured, int(content["locked"]["rank"]))
-        found = Calibration(samples, content["locked"], content["facts"])
-    except (KeyError, TypeError, IndexError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder} is not a readable calibration: {error!r}") from error
-    if found.fingerprint != content.get("fingerprint"):
+        found = Calibration(samples, dict(content["locked"]), dict(facts))
+        fingerprint = found.fingerprint
+    except _DAMAGE as error:
+        raise ValueError(
+            f"{folder} is not a readable calibration ({type(error).__name__}: {error}): delete it "
+            "and make another one (jepa-jax calibrate)"
+        ) from error
+    if fingerprint != content.get("fingerprint"):
         raise ValueError(f"{folder}: {ARRAYS} and {FACTS} do not belong together")
     return found
 
 
 def check_folder(folder: Path) -> None:
     """Raises `FileExistsError` or `NotADirectoryError` where a calibration cannot be put."""
-    ours = {ARRAYS, FACTS}
-    check_ours(folder, lambda name: name.removeprefix(".").removesuffix(".tmp") in ours)
+    check_ours(folder, lambda name: name in (ARRAYS, FACTS))
 
 
 def locked_settings(encoder: Encoder, precision: Precision) -> dict[str, Any]:
     """What a calibration holds for, beside its rank."""
     return {
+        "numerics": NUMERICS,
         "fingerprint": encoder.fingerprint,
         "embedding": str(encoder.rule),
         "image_size": encoder.image_size,
         "precision": precision,
     }
+
+
+def _digest(facts: Any) -> str:
+    """SHA-256 of the facts as JSON."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _arrays(samples: SketchSamples) -> dict[str, np.ndarray]:

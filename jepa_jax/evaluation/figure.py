@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jepa_jax.evaluation.comparison import Comparison
+from jepa_jax.store.files import replace
 
 # Okabe and Ito: told apart by colour-blind readers.
 _SCORE, _BASELINE, _CONTROL = "#D55E00", "#0072B2", "#777777"
@@ -58,7 +59,8 @@ def draw(comparison: Comparison, path: str | Path, title: str = "") -> None:
     if title:
         figure.suptitle(title, fontsize=11)
     figure.tight_layout()
-    figure.savefig(path, dpi=110, facecolor="white")
+    kind = Path(path).suffix.removeprefix(".") or "png"
+    replace(path, lambda file: figure.savefig(file, dpi=110, facecolor="white", format=kind))
     plt.close(figure)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from jepa_jax.evaluation.evaluation import Evaluation
+from jepa_jax.store.files import replace, replace_text
 
 
 def write_json(record: dict[str, Any], path: str | Path, digits: int = 5) -> None:
-    """JSON with floats of so many digits, and null for what is not a number."""
-    Path(path).write_text(json.dumps(_plain(record, digits), indent=1) + "\n")
+    """JSON, whole or not at all: floats of so many digits, and null for what is not a number."""
+    replace_text(path, json.dumps(_plain(record, digits), indent=1) + "\n")
 
 
 def _plain(value: Any, digits: int) -> Any:
@@ -37,4 +38,5 @@ def write_image_scores(evaluation: Evaluation, path: str | Path) -> None:
     }
     for method in evaluation.comparison.methods:
         columns[method.name] = np.concatenate([method.scores[name] for name in tested])
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    table = pa.table(columns)
+    replace(path, lambda file: pq.write_table(table, file, compression="zstd"))

@@ -10,14 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jepa_jax.report.uids import uid_array, uids_of
-from jepa_jax.store.files import replace
+from jepa_jax.store.files import replace, replace_text
+from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable
 
 FORMATS = (".txt", ".csv", ".parquet", ".npy")
 
 
 def check_format(path: Path) -> None:
-    """Raises `ValueError` where the extension of `path` names no format."""
+    """Raises `ValueError` where the extension of `path` names no format, or `path` lies in a folder
+    of scores: a list there would be read as some of its rows."""
+    check_apart(path)
     if path.suffix.lower() not in FORMATS:
         known = ", ".join(FORMATS)
         raise ValueError(f"the extension of {path} must be one of {known}, got {path.suffix!r}")
@@ -44,23 +47,16 @@ def write_selection(
     check_format(path)
     suffix = path.suffix.lower()
     if suffix == ".txt":
-        content = text_list(names(table, chosen, paths=paths)).encode()
-        replace(path, lambda temporary: temporary.write_bytes(content))
+        replace_text(path, text_list(names(table, chosen, paths=paths)))
         return
     rows = _rows(table, chosen, labels)
     if suffix == ".parquet":
-        replace(path, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))
+        replace(path, lambda file: pq.write_table(rows, file, compression="zstd"))
     elif suffix == ".csv":
-        content = _csv(rows).encode()
-        replace(path, lambda temporary: temporary.write_bytes(content))
+        replace_text(path, _csv(rows))
     else:
         uids = uid_array(_uids(rows))
-
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as file:
-                np.save(file, uids)
-
-        replace(path, write)
+        replace(path, lambda file: np.save(file, uids))
 
 
 def names(table: ScoreTable, chosen: np.ndarray, *, paths: bool = False) -> list[str]:

@@ -18,6 +18,7 @@ from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
 from jepa_jax.store.files import replace
+from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
 from jepa_jax.version import __version__
 
@@ -74,7 +75,8 @@ def write_report(
     The images are looked up by id in their source; where that is gone, the report says so and has
     no pictures. `on_start(total, 0)` and `on_row(row)` report the making of thumbnails. Memory: 1
     kB a row, and the embeddings if there are any. Raises `ValueError` or `OSError` where
-    `folder` is no folder of scores, and `FileExistsError` where `path` is not a report.
+    `folder` is no folder of scores or `path` within one, `FileExistsError` where that is there and
+    not a report.
     """
     path = Path(path)
     _check_path(path)
@@ -99,7 +101,7 @@ def write_report(
     html = render(table, labels, groups, threshold, pictures, lacks, settings)
     data = html.encode("utf-8", "backslashreplace")
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, lambda temporary: temporary.write_bytes(data))
+    replace(path, lambda file: file.write(data))
     return Written(path, len(data), len(table), len(pictures), lacks)
 
 
@@ -189,7 +191,8 @@ def render(
 
 
 def _check_path(path: Path) -> None:
-    """Only a report is replaced."""
+    """Only a report is replaced, and none is put into a folder of scores."""
+    check_apart(path)
     if path.is_dir():
         raise IsADirectoryError(f"the report is a file, {path} is a folder")
     if path.exists():

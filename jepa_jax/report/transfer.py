@@ -5,8 +5,12 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import IO
 
+from jepa_jax.data.files import open_regular
 from jepa_jax.data.record import original_name
+from jepa_jax.store.files import create, remove_leftovers
+from jepa_jax.store.folder import check_apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +40,11 @@ def plan_transfer(
     Ids that lead out of the folder ('/data/a.jpg', '../a.jpg') are taken below it; where two would
     be one file, also on a file system that ignores case, '-2' is added to the later one's name.
     Nothing is ever overwritten: a link to the same file, or a file of the same size and time, was
-    done before; anything else in the way raises `FileExistsError`. Raises `ValueError` for images
-    that are no files of their own: in an archive, a table or a data set.
+    done before; anything else in the way raises `FileExistsError`, a link in the place of a folder
+    included. Raises `ValueError` for images that are no files of their own (in an archive, a table
+    or a data set), and for a folder within one of scores, or at an address such as 's3://b/x'.
     """
+    check_apart(folder, itself=True)
     todo, done, missing = [], [], []
     taken: set[str] = set()
     renamed = 0
@@ -58,6 +64,7 @@ def plan_transfer(
             number += 1
             target = plain.with_name(f"{plain.stem}-{number}{plain.suffix}")
         taken.add(os.fspath(target).casefold())
+        _refuse_links(folder, target)
         renamed += number > 1
         (done if _is_done(path, target, link) else todo).append((path, target))
     return Transfer(todo, done, missing, renamed)
@@ -67,17 +74,41 @@ def transfer(
     plan: Transfer, *, link: bool, on_file: Callable[[Path], object] | None = None
 ) -> None:
     """Carries out a plan: copies with their times, or symbolic links to absolute paths."""
+    cleaned: set[Path] = set()
     for source, target in plan.todo:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent not in cleaned:  # Of a copy that was killed.
+            remove_leftovers(target.parent)
+            cleaned.add(target.parent)
         if link:
             target.symlink_to(source.absolute())
         else:
-            # Under another name first: a copy cut short is not taken for a whole one.
-            part = target.with_name(target.name + ".part")
-            shutil.copy2(source, part)
-            part.replace(target)
+            create(target, lambda file, source=source: _copy(source, file))
         if on_file is not None:
             on_file(target)
+
+
+def _copy(source: Path, file: IO[bytes]) -> None:
+    """The content of a file, its permissions and times."""
+    with open_regular(source) as original:
+        shutil.copyfileobj(original, file, 1 << 20)
+        status = os.fstat(original.fileno())
+    file.flush()
+    if os.chmod in os.supports_fd:
+        os.chmod(file.fileno(), status.st_mode & 0o777)
+    if os.utime in os.supports_fd:
+        os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _refuse_links(folder: Path, target: Path) -> None:
+    """Raises where the way from `folder` down to `target` leads through a link, or a file."""
+    for parent in target.relative_to(folder).parents:
+        way = folder / parent
+        if way != folder and (way.is_symlink() or (way.exists() and not way.is_dir())):
+            raise FileExistsError(
+                f"{way} is in the way of {target}: it is no folder of its own, and nothing is "
+                "written through a link"
+            )
 
 
 def _is_own_file(id: str, source: str) -> bool:

@@ -61,7 +61,7 @@ def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
         )
     made = [f"on {facts['started'][:10]}" if facts.get("started") else ""]
     made += [f"on {facts['device']}" if facts.get("device") else ""]
-    made += [f"by jepa-jax {settings['version']}" if settings.get("version") else ""]
+    made += [f"by jepa-jax {facts['version']}" if facts.get("version") else ""]
     if any(made):
         lines.append(f"They were made {', '.join(filter(None, made))}.")
     return lines

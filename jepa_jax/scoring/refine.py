@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from jepa_jax.data import Record, Source
 from jepa_jax.scoring.rows import make_row
 from jepa_jax.scoring.work import OnRow, Shard, ShardWriter, Task, scored_items
 from jepa_jax.store.folder import shard_path, shard_paths
+from jepa_jax.store.shards import read_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _first_pass(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of every row: the first method's score (NaN where none), the flag, and whether refined."""
     scores, flags, done = [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0, bool)]
     for path in paths:
-        table = pq.read_table(path, columns=["jepa_score", "sketch_score", "flagged", "method"])
+        table = read_table(path, ["jepa_score", "sketch_score", "flagged", "method"])
         refined = np.array([m == "exact" for m in table["method"].to_pylist()], bool)
         first, kept = (
             table[name].to_numpy().astype(np.float64) for name in ("jepa_score", "sketch_score")

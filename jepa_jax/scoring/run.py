@@ -23,6 +23,7 @@ from jepa_jax.store.folder import locked, shard_paths
 from jepa_jax.store.manifest import check_manifest, make_settings
 from jepa_jax.store.schema import GROUPS, check_store
 from jepa_jax.store.shards import count_rows
+from jepa_jax.version import __version__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +191,7 @@ def _facts(scorer: BatchScorer) -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "encoder": scorer.encoder.name,
+        "version": __version__,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": f"{device.platform}: {device.device_kind}",
         "jax": jax.__version__,

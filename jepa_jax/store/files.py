@@ -1,15 +1,121 @@
-"""Files replaced whole or not at all."""
+"""Files written whole or not at all, and never over something that is not theirs to replace.
 
+What is being written has a name of its own (`.jepa-jax-<16 hex digits>.tmp`), made anew in the
+target's folder: a file or link that is there already is never opened, whatever it is called.
+"""
+
+import contextlib
+import errno
 import os
-from collections.abc import Callable
+import re
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
+
+_TEMPORARY = re.compile(r"\.jepa-jax-[0-9a-f]{16}\.tmp")
+# 'C:/x' is a path of Windows; `Path` makes 's3:/b/x' of 's3://b/x'.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+# What a file system says that has no hard links.
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` of a temporary file, then put in `path`'s place: never half a file, even after a
-    power cut."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def replace(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """What `write` writes, put in `path`'s place: never half a file, even after a power cut.
+
+    A link at `path` is replaced, not followed. Nothing is left behind where `write` fails.
+    """
+    path = check_local(path)
+    with _temporary(path.parent, write) as temporary:
+        os.replace(temporary, path)
+
+
+def create(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """What `write` writes as the new file `path`, whole or not at all.
+
+    Raises `FileExistsError` where anything has that name, a link to nothing included.
+    """
+    path = check_local(path)
+    with _temporary(path.parent, write) as temporary:
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # The name is taken first; what is replaced then is this empty file.
+            os.close(os.open(path, _flags(), 0o666))
+            os.replace(temporary, path)
+
+
+def replace_text(path: str | Path, text: str) -> None:
+    """`replace` by a text in UTF-8."""
+    data = text.encode()
+    replace(path, lambda file: file.write(data))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed writers have left in `folder`; what one still writes is kept."""
+    for entry in os.scandir(folder):
+        if not is_leftover(entry.name) or not entry.is_file(follow_symlinks=False):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(entry.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            try:
+                if _lock(descriptor):
+                    os.unlink(entry.path)
+            finally:
+                os.close(descriptor)
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file of this name is one that `replace` or `create` was writing."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def check_local(path: str | Path) -> Path:
+    """The path of a local file or folder; `ValueError` where it is an address such as 's3://b/x'.
+
+    >>> check_local("s3://bucket/scores")
+    Traceback (most recent call last):
+    ValueError: the output must be a local file or folder, got the address 's3://bucket/scores'
+    """
+    text = os.fspath(path)
+    if _URL.match(text):
+        written = re.sub(r":/+", "://", text, count=1)
+        raise ValueError(f"the output must be a local file or folder, got the address {written!r}")
+    return Path(path)
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, write: Callable[[IO[bytes]], object]) -> Iterator[str]:
+    """The name of a new file in `folder` with what `write` writes, removed at the end."""
+    name = os.path.join(folder, f".jepa-jax-{secrets.token_hex(8)}.tmp")
+    try:
+        with os.fdopen(os.open(name, _flags(), 0o666), "wb") as file:
+            _lock(file.fileno())
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            if os.name == "nt":  # What is open cannot be moved there.
+                file.close()
+            yield name
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+
+
+def _flags() -> int:
+    """Of a file that is made here and now, or not at all."""
+    own = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    return own | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _lock(descriptor: int) -> bool:
+    """Takes the advisory lock of an open file; False if another has it, or that is unknown."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True

@@ -2,13 +2,20 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from jepa_jax.store.files import check_local, is_leftover, remove_leftovers
 
 # Parquet readers skip names that begin with an underscore: the folder reads as one table.
 MANIFEST = "_manifest.json"
 # The calibration that a run made for itself.
 CALIBRATION = "_calibration"
+
+_SHARD = re.compile(r"scores-(\d{6,})\.parquet")
+# What systems and file managers put into any folder, beside hidden names: never touched.
+_OF_SYSTEMS = {"Thumbs.db", "desktop.ini", "Icon\r", "lost+found", "@eaDir", "$RECYCLE.BIN"}
 
 
 def shard_path(out: Path, index: int) -> Path:
@@ -18,25 +25,46 @@ def shard_path(out: Path, index: int) -> Path:
 
 def shard_paths(out: Path) -> list[Path]:
     """The shards that are there, in order."""
-    return sorted(out.glob("scores-*.parquet"))
+    found = [(int(m[1]), m[0]) for name in _names(out) if (m := _SHARD.fullmatch(name))]
+    return [out / name for _, name in sorted(found)]
 
 
 def check_ours(folder: Path, ours: Callable[[str], bool]) -> None:
     """Raises where `folder` cannot be an output of ours.
 
     `NotADirectoryError` where a file is in the way, `FileExistsError` where the folder holds names
-    that `ours` does not know.
+    that `ours` does not know (hidden ones count for nothing), `ValueError` where it is an address
+    such as 's3://b/x', or within a folder of scores.
     """
+    check_apart(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"the output must be a folder, {folder} is a file")
-    foreign = (
-        sorted(p.name for p in folder.iterdir() if not ours(p.name)) if folder.exists() else []
+    foreign = sorted(
+        name
+        for name in _names(folder)
+        if not ours(name) and not name.startswith(".") and name not in _OF_SYSTEMS
     )
     if foreign:
         raise FileExistsError(
             f"the output folder {folder} holds other things ({', '.join(foreign[:3])}): "
             "give an empty or new one"
         )
+
+
+def check_apart(path: str | Path, *, itself: bool = False) -> None:
+    """Raises `ValueError` where the output `path` would lie within a folder of scores.
+
+    That is read as one table, and continued by its own command alone. `itself`: also where `path`
+    is such a folder. Also where `path` is an address such as 's3://b/x'.
+    """
+    path = check_local(path)
+    here = Path(os.path.abspath(path))
+    for folder in (here, *here.parents) if itself else here.parents:
+        if (folder / MANIFEST).is_file():
+            raise ValueError(
+                f"{path} would be put into {folder}, a folder of scores, which is read as one "
+                "table: give a place beside it"
+            )
 
 
 @contextlib.contextmanager
@@ -49,17 +77,22 @@ def locked(out: Path) -> Iterator[None]:
     check_ours(out, _ours)
     out.mkdir(parents=True, exist_ok=True)
     with _exclusive(out):
-        for leftover in out.glob(".*.tmp"):
-            leftover.unlink()
+        for folder in (out, out / CALIBRATION):
+            if folder.is_dir():
+                remove_leftovers(folder)
         yield
 
 
 def _ours(name: str) -> bool:
-    return (
-        name in (MANIFEST, CALIBRATION)
-        or (name.startswith("scores-") and name.endswith(".parquet"))
-        or (name.startswith((".scores-", f".{MANIFEST}")) and name.endswith(".tmp"))
-    )
+    return name in (MANIFEST, CALIBRATION) or _SHARD.fullmatch(name) is not None
+
+
+def _names(folder: Path) -> list[str]:
+    """The names in a folder, none where there is no such folder; what is being written apart."""
+    try:
+        return [name for name in os.listdir(folder) if not is_leftover(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @contextlib.contextmanager

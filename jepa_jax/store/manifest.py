@@ -1,7 +1,8 @@
 """The manifest of a scores folder: what it locks, and how two of them are compared.
 
 `settings` are locked: what a row depends on, and how rows lie in the files. A run with other ones
-is refused. `facts` (which device, when) are only recorded.
+is refused. `facts` (which device, which version, when) are only recorded; those of reruns by
+another version or device come after them, under "continued".
 """
 
 import json
@@ -9,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jepa_jax.store.files import replace
+from jepa_jax.store.files import replace_text
 from jepa_jax.store.folder import MANIFEST, shard_paths
-from jepa_jax.version import __version__
+from jepa_jax.version import NUMERICS
 
+# Facts that every run has of its own.
+_OF_ONE_RUN = ("started", "continued")
 # What of the settings may differ between folders whose scores are compared: where images are, how
 # rows are stored, and the seed, which draws views and probes and shifts no score.
 _FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
@@ -36,7 +39,7 @@ def make_settings(
     a hash of its calibration; `refine`: shares of the rows scored again exactly, where any are.
     """
     settings = {
-        "version": __version__,
+        "numerics": NUMERICS,
         "source": source,
         "encoder": dict(encoder),
         "estimator": dict(estimator),
@@ -52,7 +55,8 @@ def make_settings(
 def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -> None:
     """Writes the manifest of a new run, or checks that a rerun has the same settings.
 
-    `ValueError` lists each locked setting that differs, with both values.
+    A rerun whose `facts` are others adds its own. `ValueError` lists each locked setting that
+    differs, with both values.
     """
     path = out / MANIFEST
     # Through JSON, so that both sides have its types.
@@ -61,8 +65,7 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
     if rows and not path.exists():
         raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
     if not rows:  # Nothing is there that other settings could contradict.
-        content = json.dumps({"settings": settings, "facts": facts}, indent=2)
-        replace(path, lambda temporary: temporary.write_text(content + "\n"))
+        _write(path, {"settings": settings, "facts": facts})
         return
     before = read_manifest(out)
     changed = [
@@ -78,6 +81,20 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
             f"{out} was made with other settings; give another output folder, or the same settings"
             "\n  " + "\n  ".join(changed)
         )
+    runs = [before["facts"], *before["facts"].get("continued", [])]
+    facts = json.loads(json.dumps(facts))
+    if not any(_lasting(run) == _lasting(facts) for run in runs):
+        before["facts"]["continued"] = [*runs[1:], facts]
+        _write(path, before)
+
+
+def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What would be the same for another run by the same version and device."""
+    return {name: value for name, value in facts.items() if name not in _OF_ONE_RUN}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    replace_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -95,11 +112,19 @@ def read_manifest(out: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")
     try:
-        content = json.loads(path.read_text())
-        _ = content["settings"], content["facts"]  # Both must be there.
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        settings, facts = content["settings"], content["facts"]  # Both must be there.
+        if not isinstance(settings, dict) or not isinstance(facts, dict):
+            raise TypeError("its settings and facts must be objects")
+        if not isinstance(facts.get("continued", []), list):
+            raise TypeError("what continued it must be a list")
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
-    return content
+    if "numerics" not in settings and "version" in settings:
+        # Made when the version was locked in its place, which stood at 1 until then.
+        facts = {"version": settings["version"], **facts}
+        settings = {"numerics": 1} | {k: v for k, v in settings.items() if k != "version"}
+    return {"settings": settings, "facts": facts}
 
 
 def is_scores_folder(source: Any) -> bool:

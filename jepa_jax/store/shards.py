@@ -1,43 +1,142 @@
-"""The rows of one shard, an atomic Parquet file."""
+"""The rows of one shard: an atomic Parquet file that knows when it is damaged.
 
+Every page has a checksum, which any reader of Parquet can verify; and the footer, which has none,
+holds a digest of every column's values, which tells what a flipped bit there did to them.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jepa_jax.store.files import replace
 
+_DIGESTS = b"jepa_jax.digests"
+# What PyArrow raises on a file that is not as it was written.
+_DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
+
+
+def read_table(
+    path: Path,
+    columns: Sequence[str] | None = None,
+    *,
+    optional: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> pa.Table:
+    """The `columns` of a shard (by default all but those in `without`), verified.
+
+    Those of `optional` come after them where the shard has them. Raises `ValueError` that names
+    the file and says what to do, where it is damaged, is no shard, or lacks one of the columns.
+    """
+    with _naming(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        digests = _digests(file.schema_arrow)
+        # What was written, where that is known: a column's name may be what is damaged.
+        there = list(digests or file.schema_arrow.names)
+        names = [name for name in there if name not in without] if columns is None else [*columns]
+        names += [name for name in optional if name in there and name not in names]
+        table = file.read(names)
+        missing = [name for name in names if name not in table.column_names]
+        if missing:
+            raise ValueError(f"it has no column {missing[0]!r}")
+        for name in names:
+            if name in digests and digests[name] != _digest(table[name]):
+                raise ValueError(f"the values of {name!r} are not those that were written")
+        return table.select(names).replace_schema_metadata(None)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of a shard's columns; `ValueError` as `read_table`."""
+    with _naming(path):
+        schema = pq.read_schema(path)
+        return list(_digests(schema) or schema.names)
+
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """A shard's rows; `ValueError` names a file that is not a shard."""
-    try:
-        return pq.read_table(path).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+    """A shard's rows; `ValueError` as `read_table`."""
+    return read_table(path).to_pylist()
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a shard's rows."""
-    try:
-        return pq.read_table(path, columns=["id"])["id"].to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+    """The ids of a shard's rows; `ValueError` as `read_table`."""
+    return read_table(path, ["id"])["id"].to_pylist()
 
 
 def count_rows(path: Path) -> int:
-    """The number of a shard's rows, from its footer alone."""
-    try:
-        return pq.read_metadata(path).num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+    """The number of a shard's rows, from its footer alone; `ValueError` as `read_table`."""
+    with _naming(path):
+        footer = pq.read_metadata(path)
+        groups = sum(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+        if footer.num_rows != groups:
+            raise ValueError(f"it says that it has {footer.num_rows} rows, and {groups}")
+        return groups
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
     """Writes a whole shard, or nothing: readers never see half a file, even after a power cut."""
     table = pa.Table.from_pylist(rows, columns)
+    digests = {name: _digest(table[name]) for name in table.column_names}
+    table = table.replace_schema_metadata({_DIGESTS: json.dumps(digests).encode()})
+    replace(
+        path,
+        lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True),
+    )
 
-    def write(temporary: Path) -> None:
-        pq.write_table(table, temporary, compression="zstd")
 
-    replace(path, write)
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors on a file that is not as it was written, as one that names it and says what to do."""
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"{path} is damaged or no file of scores ({reason}): delete it, and the same "
+            "`jepa-jax score` command makes its rows anew"
+        ) from error
+
+
+def _digests(schema: pa.Schema) -> dict[str, str]:
+    """The digest of every column; none in a file that was written without."""
+    found = json.loads((schema.metadata or {}).get(_DIGESTS, b"{}"))
+    if not isinstance(found, dict):
+        raise ValueError("its digests are not readable")
+    return found
+
+
+def _digest(column: pa.ChunkedArray) -> str:
+    """Of a column's type and values, whatever the chunks they lie in."""
+    found = hashlib.blake2b(f"{_kind(column.type)} {len(column)}".encode(), digest_size=8)
+    for part in _parts(column.combine_chunks()):
+        found.update(np.ascontiguousarray(part).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def _kind(type: pa.DataType) -> str:
+    """A type's name; Parquet keeps that of a list's elements to itself."""
+    return f"list<{_kind(type.value_type)}>" if pa.types.is_list(type) else str(type)
+
+
+def _parts(array: pa.Array) -> Iterator[np.ndarray]:
+    """The arrays of numbers that a column is."""
+    yield array.is_valid().to_numpy(zero_copy_only=False)
+    if pa.types.is_list(array.type):
+        yield _filled(pc.call_function("list_value_length", [array]))
+        yield from _parts(array.flatten())
+    elif pa.types.is_string(array.type):
+        filled = pc.fill_null(array, "").cast(pa.binary())
+        yield _filled(pc.call_function("binary_length", [filled]))
+        yield np.frombuffer(b"".join(filled.to_pylist()), np.uint8)
+    else:
+        yield _filled(array)
+
+
+def _filled(array: pa.Array) -> np.ndarray:
+    """Numbers or truth values, 0 where there is none."""
+    return pc.fill_null(array, pa.scalar(0).cast(array.type)).to_numpy(zero_copy_only=False)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
+from jepa_jax.store.shards import read_table
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
@@ -25,7 +25,7 @@ class ScoreSummary:
     `lowest` and `highest` are (score, id), from the extreme inwards; `failures` (id, status, error)
     are the first rows without a score.
 
-    >>> import tempfile
+    >>> import tempfile, pyarrow.parquet as pq
     >>> from jepa_jax.store import summarize
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -58,9 +58,10 @@ class ScoreSummary:
 def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     """The summary of a scores folder. Memory: 8 bytes an image.
 
-    Raises `FileNotFoundError` or `ValueError` where `out` is not a folder of scores.
+    Raises `FileNotFoundError` or `ValueError` where `out` is not a folder of scores, or a shard of
+    it is damaged.
 
-    >>> import tempfile
+    >>> import tempfile, pyarrow.parquet as pq
     >>> from jepa_jax.store import summarize
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -82,14 +83,13 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     highest: list[tuple[float, str]] = []
     failures: list[tuple[str, str, str]] = []
     for path in shard_paths(Path(out)):
-        optional = [c for c in ("flagged",) if c in pq.read_schema(path).names]
-        columns = ["id", "status", "error", "jepa_score", "method", *optional]
-        table = pq.read_table(path, columns=columns)
+        columns = ["id", "status", "error", "jepa_score", "method"]
+        table = read_table(path, columns, optional=["flagged"])
         counts.update(table["status"].to_pylist())
         values = table["jepa_score"].to_numpy().astype(np.float64)
         scored = np.isfinite(values)
         methods.update(table["method"].filter(pa.array(scored)).to_pylist())
-        if optional:
+        if "flagged" in table.column_names:
             flagged += sum(map(bool, table["flagged"].to_pylist()))
         scores.append(values[scored])
         for i in np.flatnonzero(~scored)[: extremes - len(failures)].tolist():

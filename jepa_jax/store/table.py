@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
 from jepa_jax.store.schema import LONG
+from jepa_jax.store.shards import column_names, count_rows, read_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +69,9 @@ def read_scores(folder: str | Path) -> ScoreTable:
     """The table of a scores folder.
 
     Raises `FileNotFoundError` or `ValueError` where `folder` is not a folder of scores, or a shard
-    of it cannot be read.
+    of it is damaged.
 
-    >>> import tempfile
+    >>> import tempfile, pyarrow.parquet as pq
     >>> from jepa_jax.store import read_scores
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -86,7 +86,9 @@ def read_scores(folder: str | Path) -> ScoreTable:
     paths = shard_paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no scores yet: `jepa-jax score` has written no row")
-    rows = pa.concat_tables([_read(path) for path in paths], promote_options="default")
+    rows = pa.concat_tables(
+        [read_table(path, without=LONG) for path in paths], promote_options="default"
+    )
     return ScoreTable(folder, manifest["settings"], manifest["facts"], rows)
 
 
@@ -95,7 +97,7 @@ def read_embeddings(folder: str | Path) -> np.ndarray | None:
 
     Memory: 4 K bytes a row.
 
-    >>> import tempfile
+    >>> import tempfile, pyarrow.parquet as pq
     >>> from jepa_jax.store import read_embeddings
     >>> out = Path(tempfile.mkdtemp())
     >>> rows = pa.table({"embedding": pa.array([[1.0, 2.0], None], pa.list_(pa.float32()))})
@@ -104,12 +106,12 @@ def read_embeddings(folder: str | Path) -> np.ndarray | None:
     [[1.0, 2.0], [nan, nan]]
     """
     paths = shard_paths(Path(folder))
-    if not paths or any("embedding" not in pq.read_schema(path).names for path in paths):
+    if not paths or any("embedding" not in column_names(path) for path in paths):
         return None
-    counts = [pq.read_metadata(path).num_rows for path in paths]
+    counts = [count_rows(path) for path in paths]
     embeddings, start = None, 0
     for path, count in zip(paths, counts, strict=True):
-        column = pq.read_table(path, columns=["embedding"])["embedding"].combine_chunks()
+        column = read_table(path, ["embedding"])["embedding"].combine_chunks()
         filled = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
         values = column.flatten().to_numpy()
         if len(filled):
@@ -119,12 +121,3 @@ def read_embeddings(folder: str | Path) -> np.ndarray | None:
             embeddings[start + filled] = values.reshape(len(filled), k)
         start += count
     return embeddings
-
-
-def _read(path: Path) -> pa.Table:
-    """A shard without its long columns."""
-    try:
-        names = [name for name in pq.read_schema(path).names if name not in LONG]
-        return pq.read_table(path, columns=names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error

@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.families import find_family
+from jepa_jax.store.files import replace
 from jepa_jax.training import augment
 from jepa_jax.training.networks import MLP, MLPConfig, ResNet, ResNetConfig
 from jepa_jax.training.trainer import Optimizer, Task, embed_each, initial_model
@@ -239,14 +240,14 @@ def _change(tables: dict[str, Any], name: str, value: Any) -> None:
 
 def write_model(folder: Path, model: nnx.Module) -> None:
     """The parameters by name, as safetensors."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
     flat = {
         ".".join(map(str, path)): np.asarray(leaf.get_value())
         for path, leaf in nnx.to_flat_state(nnx.state(model, nnx.Param))
     }
-    save_file(flat, folder / "model.safetensors")
+    replace(folder / "model.safetensors", lambda file: file.write(save(flat)))
 
 
 def read_model(folder: Path, training: Training) -> nnx.Module:

@@ -1,7 +1,6 @@
 """A training into a folder: its configuration, checkpoints, log and encoder; stop and continue."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from flax import nnx
 
 from jepa_jax.encoders.vit import ViT
 from jepa_jax.encoders.writing import write_checkpoint
+from jepa_jax.store.files import remove_leftovers, replace, replace_text
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.config import Training, write_model
 from jepa_jax.training.hub_configs import hub_config, preprocessor_config
@@ -42,7 +42,8 @@ def run(
                 f"{out} holds a training with another configuration; {', '.join(differ)} differ"
             )
     out.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(settings, indent=2) + "\n")
+    remove_leftovers(out)
+    replace_text(record, json.dumps(settings, indent=2) + "\n")
     checkpoints = Checkpoints(out / "checkpoints", checkpoint_every)
     log = _Log(out / "losses.parquet", last=max(checkpoints.steps(), default=0))
 
@@ -81,6 +82,5 @@ class _Log:
         import pyarrow.parquet as pq
 
         self.rows.append(row)
-        new = self.path.with_suffix(".new")
-        pq.write_table(pa.Table.from_pylist(self.rows), new)
-        os.replace(new, self.path)
+        table = pa.Table.from_pylist(self.rows)
+        replace(self.path, lambda file: pq.write_table(table, file))

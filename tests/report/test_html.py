@@ -257,14 +257,13 @@ def test_error_bars_flags_and_methods_are_said():
 
 def test_the_run_in_words():
     settings = {
-        "version": "1.2",
         "encoder": {"embedding": "cls", "image_size": 224},
         "estimator": {"method": "sketch"},
         "precision": "tf32",
         "views": 4,
         "refine": {"low": 0.05},
     }
-    facts = {"encoder": "e", "started": "2026-01-02T03:04:05", "device": "gpu: X"}
+    facts = {"encoder": "e", "started": "2026-01-02T03:04:05", "device": "gpu: X", "version": "1.2"}
     text = " ".join(describe_run(settings, facts))
     for part in ("calibrated regression", "'tf32'", "4 random views", "scored again exactly"):
         assert part in text

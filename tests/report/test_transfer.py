@@ -1,6 +1,7 @@
 """Copies and links: planned first, never over something else, never outside the folder."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,83 @@ def test_names_that_are_not_text(tmp_path):
     planned = plan_transfer(ids, sources, tmp_path / "out", link=False)
     transfer(planned, link=False)
     assert os.listdir(tmp_path / "out") == [name]
+
+
+def test_nothing_of_the_users_is_lost_whatever_its_name(photos, tmp_path):
+    """A copy was once written as NAME.part: a file or link of that name is somebody's."""
+    outside = tmp_path / "precious.txt"
+    outside.write_text("precious")
+    out = tmp_path / "out"
+    (out / "a").mkdir(parents=True)
+    (out / "c.png.part").write_text("mine")
+    (out / "a" / "x.jpg.part").symlink_to(outside)
+    transfer(plan(photos, out, ["a/x.jpg", "c.png"]), link=False)
+    assert outside.read_text() == "precious"
+    assert (out / "c.png.part").read_text() == "mine"
+    assert (out / "a" / "x.jpg.part").is_symlink()
+    assert (out / "a" / "x.jpg").read_text() == "a/x.jpg"
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_nothing_is_written_through_a_link_in_a_folders_place(photos, tmp_path, link):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError, match="nothing is written through a link"):
+        plan(photos, tmp_path / "out", ["a/x.jpg"], link=link)
+    # The folder itself may be one: the user named it.
+    (tmp_path / "alias").symlink_to(tmp_path / "elsewhere")
+    transfer(plan(photos, tmp_path / "alias", ["a/x.jpg"], link=link), link=link)
+    assert (tmp_path / "elsewhere" / "a" / "x.jpg").read_text() == "a/x.jpg"
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_what_appears_after_the_plan_is_not_overwritten(photos, tmp_path, link):
+    out = tmp_path / "out"
+    planned = plan(photos, out, ["c.png"], link=link)
+    out.mkdir()
+    (out / "c.png").symlink_to(tmp_path / "not-there-yet")
+    with pytest.raises(FileExistsError):
+        transfer(planned, link=link)
+    assert not (tmp_path / "not-there-yet").exists()
+    assert os.listdir(out) == ["c.png"]
+
+
+def test_a_copy_keeps_time_and_permissions_and_cleans_up_after_a_killed_one(photos, tmp_path):
+    os.utime(photos / "c.png", (10**9, 10**9))
+    (photos / "c.png").chmod(0o640)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".jepa-jax-0123456789abcdef.tmp").write_text("half")
+    transfer(plan(photos, out, ["c.png"]), link=False)
+    status = (out / "c.png").stat()
+    assert (status.st_mtime, status.st_mode & 0o777) == (10**9, 0o640)
+    assert os.listdir(out) == ["c.png"]
+
+
+def test_a_copy_that_fails_leaves_nothing(photos, tmp_path, monkeypatch):
+    def fails(*arguments):
+        raise OSError(28, "No space left on device")
+
+    planned = plan(photos, tmp_path / "out", ["c.png"])
+    monkeypatch.setattr("jepa_jax.report.transfer.shutil.copyfileobj", fails)
+    with pytest.raises(OSError, match="No space left"):
+        transfer(planned, link=False)
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_file_that_became_a_pipe_is_not_waited_for(photos, tmp_path):
+    planned = plan(photos, tmp_path / "out", ["c.png"])
+    (photos / "c.png").unlink()
+    os.mkfifo(photos / "c.png")
+    with pytest.raises(ValueError, match="is a named pipe, not a file"):
+        transfer(planned, link=False)
+
+
+def test_nothing_is_copied_into_a_folder_of_scores_or_to_an_address(photos, tmp_path):
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "_manifest.json").write_text("{}")
+    with pytest.raises(ValueError, match="a folder of scores"):
+        plan(photos, tmp_path / "scores", ["c.png"])
+    with pytest.raises(ValueError, match="got the address 's3://b'"):
+        plan(photos, Path("s3://b"), ["c.png"])

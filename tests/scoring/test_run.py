@@ -108,7 +108,7 @@ def test_kill_9_and_the_same_command_give_the_same_rows(scorer, tmp_path):
         process.send_signal(signal.SIGKILL)
     killed = rows_of(out)
     assert 16 <= len(killed) < 60  # A whole shard, and what was flushed of the next.
-    (out / ".scores-000001.parquet.tmp").write_bytes(b"half a file")  # As a kill may leave it.
+    (out / ".jepa-jax-0123456789abcdef.tmp").write_bytes(b"half a file")  # As a kill may leave it.
     scorer.run(records(60, broken=(7,)), out, shard_size=16)
     rows = rows_of(out)
     assert rows[: len(killed)] == killed

@@ -9,7 +9,7 @@ from jepa_jax.store.schema import schema
 from jepa_jax.store.shards import write_rows
 
 SETTINGS: dict[str, Any] = {
-    "version": "0",
+    "numerics": 1,
     "source": "photos",
     "encoder": {"fingerprint": "abc", "embedding": "cls", "image_size": 28},
     "estimator": {"method": "exact", "rank": "structural"},
