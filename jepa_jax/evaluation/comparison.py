@@ -39,7 +39,7 @@ class MethodResult:
     >>> import numpy as np
     >>> from jepa_jax.evaluation import EmbeddingNorm, Features, compare
     >>> def images(*norms):
-    ...     return Features(tuple(f"{n}" for n in norms), np.array(norms)[:, None])
+    ...     return Features(tuple(f"{n}" for n in norms), np.array(norms, float)[:, None])
     >>> found = compare(
     ...     images(3, 4), images(5, 6), {"short": images(1, 2)}, detectors=[EmbeddingNorm()]
     ... )
@@ -63,7 +63,7 @@ class Comparison:
     >>> import numpy as np
     >>> from jepa_jax.evaluation import EmbeddingNorm, Features, compare
     >>> def images(*norms):
-    ...     return Features(tuple(f"{n}" for n in norms), np.array(norms)[:, None])
+    ...     return Features(tuple(f"{n}" for n in norms), np.array(norms, float)[:, None])
     >>> both = [EmbeddingNorm(), EmbeddingNorm(two_sided=True)]
     >>> found = compare(images(3, 5), images(4, 6), {"short": images(1, 2)}, detectors=both)
     >>> found.outliers, [method.name for method in found.methods]

@@ -19,7 +19,7 @@ class ViewSettings:
     hue by a share of its circle.
 
     >>> from jepa_jax.scoring import ViewSettings, random_view
-    >>> still = ViewSettings(scale=(1, 1), ratio=(1, 1), flip=0, colour=0)
+    >>> still = ViewSettings(scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0, colour=0.0)
     >>> image = Image.linear_gradient("L").convert("RGB")
     >>> random_view(image, 256, np.random.default_rng(0), still) == image
     True

@@ -51,7 +51,7 @@ class SketchFit:
     >>> sizes = np.geomspace(0.5, 2, 20)  # 20 Jacobians, each a multiple of the identity
     >>> measured = Measurement(4 * np.log(sizes), sizes[:, None, None] * np.eye(2), {})
     >>> fit = SketchSamples(np.eye(2, 4), measured, rank=4).fit(1)
-    >>> fit.rmse < 0.01, fit.coverage(errors=4)
+    >>> fit.rmse < 0.01, fit.coverage(errors=4.0)
     (True, 1.0)
     """
 
