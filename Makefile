@@ -23,7 +23,7 @@ format: $(VENV)/installed-test
 
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m tools.site --out build/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html"
 
 bench: $(VENV)/installed-test
