@@ -17,7 +17,7 @@ Covariates = Callable[[], Mapping[str, Array]]
 class Jacobian:
     """The K x D Jacobian J of `f` at `x`, known through its products.
 
-    Made by [`jacobian`][]. `value` is f(x), flattened to (K,); `shape` is (K, D);
+    Made by `jacobian`. `value` is f(x), flattened to (K,); `shape` is (K, D);
     `null_basis` is a (K, R) matrix of orthonormal left-null directions known in closed form
     (N^T J = 0), R = 0 where none is known. It lives inside one trace: build it in the function
     that you `jit` or `vmap`, and pass results out, not the operator.
