@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from jepa_jax.encoders import reading
+from jepa_jax.encoders.checked_json import read_json
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.families import FAMILIES, find_family
 from jepa_jax.encoders.loading import EMBEDDED
@@ -30,7 +30,7 @@ class Entry:
 
 def catalogue() -> Iterator[Entry]:
     """Every published encoder, and the embedded one first. Reads no weights."""
-    embedded = reading.read_json(EMBEDDED / "config.json")
+    embedded = read_json(EMBEDDED / "config.json")
     yield _entry("embedded", embedded)
     for family in FAMILIES:
         for name, hub in family.published.items():

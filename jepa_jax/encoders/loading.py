@@ -1,17 +1,23 @@
 """`load_encoder`: a pretrained encoder from a checkpoint folder, the hub, or the package."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from PIL import Image
 
 from jepa_jax.encoders import reading
+from jepa_jax.encoders.checked_json import of_file, read_json, refuse_code, shown
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import Encoder, Origin
 from jepa_jax.encoders.families import find_family
-from jepa_jax.encoders.parameters import fill
+from jepa_jax.encoders.family import Family
+from jepa_jax.encoders.hub_config import MAX_SIDE
+from jepa_jax.encoders.image_processor import processor_file
+from jepa_jax.encoders.parameters import fill, parameter_dtype
 from jepa_jax.encoders.preprocessing import load_preprocess
+from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.weights import read_parameters
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
 
@@ -33,39 +39,68 @@ def load_encoder(
     the side of the input in pixels; `dtype` the type of the parameters in memory, whatever it is
     on disk.
 
+    No code of a checkpoint is run, no pickle is opened, and no question is asked.
+
     Raises `FileNotFoundError` where there is no such checkpoint; `ValueError` on an unknown family
-    (naming the known ones), on weights that do not fit (listing every tensor missing, left over or
-    of another shape), and on an embedding rule or image size that the encoder cannot have.
+    (naming the known ones), on a file with values that it cannot have (naming file and field), on
+    weights that do not fit (listing the tensors missing, left over, of another shape, quantised),
+    that are NaN or infinite, or that the memory does not hold, on an embedding rule or image size
+    that the encoder cannot have, and on a `dtype` that JAX does not give.
 
     >>> from jepa_jax import load_encoder
     >>> load_encoder("embedded").embedding_size
     64
     """
-    folder = EMBEDDED if str(name_or_path) == "embedded" else reading.find(name_or_path)
-    hub = reading.read_json(folder / "config.json")
-    family = find_family(hub.get("model_type"))
-    config = family.config(hub)
+    dtype = parameter_dtype(dtype)
+    if image_size is not None and not (type(image_size) is int and 1 <= image_size <= MAX_SIDE):
+        raise ValueError(f"`image_size` must be from 1 to {MAX_SIDE} pixels, got {image_size!r}")
     rule = EmbeddingRule.parse(embedding) if isinstance(embedding, str) else embedding
-    arrays = reading.read_parameters(
-        folder, family.parameters(config), family.ignored, family.prefixes
+    if not isinstance(rule, EmbeddingRule | None):
+        raise ValueError(f"`embedding` must be a text or an EmbeddingRule, got {embedding!r}")
+    folder = EMBEDDED if str(name_or_path) == "embedded" else reading.find(name_or_path)
+    family, config = read_config(folder / "config.json")
+    # All that is small is read and checked before the weights.
+    preprocess = load_preprocess(
+        folder, image_size, config.patch_size, config.image_size, family.image_processor
     )
-    model = fill(config, arrays, dtype)
-    preprocess = load_preprocess(folder, image_size, config.patch_size, config.image_size)
-    side = image_size
-    if side is None:
-        # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.
-        side = preprocess(Image.new("RGB", (64, 64)), True).shape[0]
+    height, width = preprocess.usual_size
+    with of_file(processor_file(folder) or folder) if image_size is None else nullcontext():
+        config.grid(height, width)
+    rule = rule or family.rule(config)
+    rule.check(config)
+    arrays = read_parameters(
+        reading.weight_files(folder),
+        family.parameters(config),
+        family.ignored,
+        family.prefixes,
+        dtype,
+    )
     return Encoder(
         name=str(name_or_path),
-        model=model,
-        rule=rule or family.rule(config),
-        image_size=side,
+        model=fill(config, arrays, dtype),
+        rule=rule,
+        # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.
+        image_size=height,
         preprocess=preprocess,
         fingerprint=reading.fingerprint(folder),
         origin=Origin(
             str(name_or_path),
             str(embedding) if embedding is not None else None,
             image_size,
-            jnp.dtype(dtype).name,
+            dtype.name,
         ),
     )
+
+
+def read_config(file: Path) -> tuple[Family, ViTConfig]:
+    """The family and the shape that a config.json states; `ValueError` names file and field."""
+    hub = read_json(file)
+    with of_file(file):
+        family = find_family(hub.get("model_type"))
+        refuse_code(hub)
+        if hub.get("quantization_config"):
+            raise ValueError(
+                "`quantization_config` says that the weights are quantised: take the checkpoint "
+                f"in floating-point numbers; got {shown(hub['quantization_config'])}"
+            )
+        return family, family.config(hub)

@@ -10,10 +10,28 @@ from jax.typing import DTypeLike
 
 from jepa_jax.encoders.vit import ViT, ViTConfig
 
+_DTYPES = ("float32", "float64", "bfloat16", "float16")
+
 
 def abstract_model(config: ViTConfig) -> ViT:
     """The transformer of this shape without memory for its parameters."""
     return nnx.eval_shape(functools.partial(ViT, config))
+
+
+def parameter_dtype(dtype: DTypeLike) -> np.dtype:
+    """The type of parameters that `dtype` names; `ValueError` where they cannot have it."""
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in _DTYPES:
+        raise ValueError(f"`dtype` must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+    if jax.dtypes.canonicalize_dtype(found) != found:
+        raise ValueError(
+            f"`dtype` {found.name} needs 64-bit JAX, which would make it float32 in silence: "
+            "`with jax.enable_x64(True):`, or JAX_ENABLE_X64=1 in the environment"
+        )
+    return found
 
 
 def fill(config: ViTConfig, arrays: dict[str, np.ndarray], dtype: DTypeLike) -> ViT:
@@ -26,10 +44,10 @@ def fill(config: ViTConfig, arrays: dict[str, np.ndarray], dtype: DTypeLike) -> 
         raise ValueError(
             f"parameters do not match: {sorted(names.keys() ^ arrays.keys())} on one side only"
         )
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    dtype = parameter_dtype(dtype)
     for name, path in names.items():
         array = np.asarray(arrays[name])
         if array.shape != flat[path].shape:
             raise ValueError(f"`{name}` must have shape {flat[path].shape}, got {array.shape}")
-        flat[path] = flat[path].replace(jnp.asarray(array.astype(dtype)))
+        flat[path] = flat[path].replace(jnp.asarray(array.astype(dtype, copy=False)))
     return nnx.merge(graph, nnx.from_flat_state(flat))

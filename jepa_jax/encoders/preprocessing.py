@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from jepa_jax.encoders.reading import processor_file
+from jepa_jax.encoders.image_processor import load_processor
 
 # The most pixels an image may be resized to: a 1 x 20000 image whose short edge must become 256
 # would have 1.3 thousand million.
@@ -55,6 +55,16 @@ class Preprocess:
         return np.ascontiguousarray(values)
 
     @property
+    def usual_size(self) -> tuple[int, int]:
+        """Height and width of an input: of every one, or the usual of those of their own."""
+        if self.patch:
+            side = self.side - self.side % self.patch
+            return side, side
+        crop = self.overrides.get("crop_size") or self.processor.crop_size
+        size = crop if self.processor.do_center_crop else self._size
+        return size["height"], size["width"]
+
+    @property
     def _size(self) -> Any:
         return self.overrides.get("size") or self.processor.size or {}
 
@@ -82,7 +92,11 @@ class Preprocess:
 
 
 def load_preprocess(
-    folder: Path, image_size: int | None, patch: int = 1, usual: int = 224
+    folder: Path,
+    image_size: int | None,
+    patch: int = 1,
+    usual: int = 224,
+    usual_class: str = "",
 ) -> Preprocess:
     """The preprocessing of a checkpoint folder, at `image_size` pixels if given.
 
@@ -91,23 +105,12 @@ def load_preprocess(
     same pixels whatever else is installed. With `image_size`, the crop (or the resize, where there
     is no crop) has that size, and a resize before a crop keeps its ratio to it. Where the settings
     neither crop nor resize to one size, inputs have sizes of their own, multiples of `patch`;
-    `usual` is their side where not even a short edge is said.
+    `usual` is their side where not even a short edge is said, `usual_class` the processor where the
+    settings name none.
 
-    Raises `FileNotFoundError` where the folder has neither file, `ValueError` where the settings
-    ask for code of the checkpoint's own.
+    Raises `FileNotFoundError` and `ValueError` as `image_processor.load_processor` does.
     """
-    if processor_file(folder) is None:
-        raise FileNotFoundError(
-            f"no preprocessor_config.json, nor an image processor in a processor_config.json, in "
-            f"{folder}: without it the encoder's input is not defined (resize, crop, mean and "
-            "standard deviation)"
-        )
-    # Imported here: the only part of an encoder that needs it, and slow to import.
-    from transformers import AutoImageProcessor
-
-    processor = AutoImageProcessor.from_pretrained(
-        folder, backend="pil", local_files_only=True, trust_remote_code=False
-    )
+    processor = load_processor(folder, usual_class)
     overrides = {} if image_size is None else _square(processor, image_size)
     size = overrides.get("size") or processor.size or {}
     resized = getattr(processor, "do_resize", None) and size.get("height") and size.get("width")

@@ -1,32 +1,36 @@
-"""Checkpoint folders in the layout of the Hugging Face hub: found, read, and checked strictly."""
+"""Checkpoint folders in the layout of the Hugging Face hub: found, and which files define one."""
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
+from pydantic import Field
 
-from jepa_jax.encoders.stored_tensors import Stored
+from jepa_jax.encoders.checked_json import Fields, checked, of_file, read_json
+from jepa_jax.encoders.image_processor import NAMES, processor_file
 
 INDEX = "model.safetensors.index.json"
 # Weights that are not read: a pickle can run any code when it is opened.
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _OTHER_WEIGHTS = ("flax_model*.msgpack", "tf_model*.h5", "*.onnx", "*.gguf")
-# Names that wrappers of PyTorch put before a module's own: `torch.compile`, data parallelism,
-# sharding, recomputation.
-_WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-FILES = [
-    "config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "model.safetensors",
-    "model-*.safetensors",
-    INDEX,
-]
+FILES = ["config.json", *NAMES, "model.safetensors", "model-*.safetensors", INDEX]
+_PICKLE = (
+    "a pickle, which can run any code when it is opened, and is never opened here. Where you trust "
+    "it, convert it with PyTorch: "
+)
+_CONVERT = (
+    "`transformers.AutoModel.from_pretrained({!r}).save_pretrained(NEW_FOLDER)`, and copy the "
+    "preprocessor_config.json there"
+)
+
+
+class _Index(Fields):
+    # Tensors to the files that hold them, beside the index.
+    weight_map: Annotated[
+        dict[str, Annotated[str, Field(pattern=r"^[^/\\\x00]+\.safetensors$")]],
+        Field(min_length=1, description="names of tensors with names of .safetensors files"),
+    ]
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -34,8 +38,12 @@ def find(name_or_path: str | Path) -> Path:
 
     Raises `FileNotFoundError` where there is neither.
     """
-    folder = Path(name_or_path).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(name_or_path).expanduser()
+        there = folder.is_dir()
+    except (RuntimeError, OSError) as error:  # No such user's home; a name that is too long.
+        raise FileNotFoundError(f"encoder {str(name_or_path)[:80]!r}: {error}") from error
+    if there:
         if not (folder / "config.json").is_file():
             raise FileNotFoundError(f"no config.json in the checkpoint folder {folder}")
         return folder
@@ -53,23 +61,18 @@ def find(name_or_path: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
+        folder = Path(snapshot_download(name, allow_patterns=FILES))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
             f"encoder {name!r}: no such folder here, not in the hub's cache, and the hub did not "
             f"give it ({type(error).__name__}: {str(error).splitlines()[0]})"
         ) from error
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object; `ValueError` names a file that does not hold one."""
-    try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(content).__name__}")
-    return content
+    if not any((folder / file).is_file() for file in ("model.safetensors", INDEX)):
+        raise FileNotFoundError(
+            f"encoder {name!r}: the hub has no model.safetensors of it; if it has a "
+            f"pytorch_model.bin, that is {_PICKLE}{_CONVERT.format(name)}"
+        )
+    return folder
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -78,7 +81,10 @@ def weight_files(folder: Path) -> list[Path]:
     if single.is_file():
         return [single]
     if index.is_file():
-        files = [folder / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+        content = read_json(index)
+        with of_file(index):
+            named = set(checked(_Index, content).weight_map.values())
+        files = [folder / name for name in sorted(named)]
         missing = [file.name for file in files if not file.is_file()]
         if missing:
             raise FileNotFoundError(f"{index} names files that are not there: {missing}")
@@ -93,26 +99,16 @@ def _other_weights(folder: Path) -> str:
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
     others = sorted(path.name for pattern in _OTHER_WEIGHTS for path in folder.glob(pattern))
     if pickles:
-        return (
-            f", but {pickles[0]}: a pickle, which can run any code when it is opened, and is never "
-            "opened here. Where you trust it, convert it with PyTorch: `AutoModel.from_pretrained("
-            f"{str(folder)!r}).save_pretrained(NEW_FOLDER)`, and copy the other files there"
-        )
+        how = _CONVERT.format(str(folder))
+        if not pickles[0].startswith("pytorch_model"):
+            how = (
+                "`model.load_state_dict(torch.load(PATH, weights_only=True))` of the model in "
+                "`transformers`, then `model.save_pretrained(NEW_FOLDER)`"
+            )
+        return f", but {pickles[0]}: {_PICKLE}{how}"
     if others:
         return f", but {others[0]}: convert it to safetensors with the library that wrote it"
     return ""
-
-
-def processor_file(folder: Path) -> Path | None:
-    """The file that says how images are preprocessed, or None.
-
-    As `transformers` takes them: processor_config.json where it has an image processor, else
-    preprocessor_config.json.
-    """
-    both, single = folder / "processor_config.json", folder / "preprocessor_config.json"
-    if both.is_file() and "image_processor" in read_json(both):
-        return both
-    return single if single.is_file() else None
 
 
 def fingerprint(folder: Path) -> str:
@@ -123,71 +119,3 @@ def fingerprint(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _open(file: Path):
-    """A safetensors file; `ValueError` names one that is damaged, half downloaded say."""
-    try:
-        return safe_open(file, framework="numpy")
-    except SafetensorError as error:
-        raise ValueError(f"{file} is not a complete safetensors file: {error}") from error
-
-
-def read_parameters(
-    folder: Path,
-    wanted: dict[str, Stored],
-    ignored: Iterable[str],
-    prefixes: Iterable[str] = ("",),
-) -> dict[str, np.ndarray]:
-    """Our parameters by name, in the checkpoint's own dtype.
-
-    `wanted` maps our names to stored tensors. `ignored` are regular expressions of stored names
-    that are not part of the encoder. `prefixes` are what stored names may begin with, tried in
-    order (a checkpoint of a larger model holds the encoder under a prefix). What wrappers of
-    PyTorch put into names ('_orig_mod.', 'module.') is passed over.
-
-    Raises `ValueError` that lists every tensor missing, left over, or of another shape.
-    """
-    handles = [_open(file) for file in weight_files(folder)]
-    where: dict[str, tuple[Any, str]] = {}  # by the module's own name, the stored one
-    for handle in handles:
-        for stored in handle.keys():
-            name = ".".join(part for part in stored.split(".") if part not in _WRAPPERS)
-            if name in where:
-                raise ValueError(f"the weights in {folder} have {name} twice, once as {stored}")
-            where[name] = handle, stored
-    shapes = {name: shape for stored in wanted.values() for name, shape in stored.shapes.items()}
-    prefix = max(prefixes, key=lambda p: sum(p + name in where for name in shapes))
-
-    missing = [prefix + name for name in shapes if prefix + name not in where]
-    known = {prefix + name for name in shapes}
-    extra = [
-        name
-        for name in where
-        if name not in known
-        and not any(re.fullmatch(p, name.removeprefix(prefix)) for p in ignored)
-    ]
-    wrong = []
-    for name, shape in shapes.items():
-        if prefix + name in where:
-            handle, stored = where[prefix + name]
-            found = tuple(handle.get_slice(stored).get_shape())
-            if found != shape:
-                wrong.append(f"{prefix + name} {found}, expected {shape}")
-    problems = [
-        f"{len(names)} {what}: {', '.join(sorted(names))}"
-        for what, names in (("missing", missing), ("left over", extra), ("of another shape", wrong))
-        if names
-    ]
-    if problems:
-        raise ValueError(
-            f"the weights in {folder} do not fit its config.json\n  " + "\n  ".join(problems)
-        )
-    return {
-        ours: stored.assemble(*(_tensor(*where[prefix + name]) for name in stored.shapes))
-        for ours, stored in wanted.items()
-    }
-
-
-def _tensor(handle: Any, name: str) -> np.ndarray:
-    return handle.get_tensor(name)

@@ -49,6 +49,17 @@ class ViTConfig:
     antialias_positions: bool = False
 
     def __post_init__(self):
+        for name in (
+            "image_size",
+            "patch_size",
+            "width",
+            "depth",
+            "heads",
+            "mlp_width",
+            "channels",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
         if self.width % self.heads:
             raise ValueError(
                 f"`width` must be a multiple of `heads`, got {self.width}, {self.heads}"

@@ -6,10 +6,25 @@ Embedding: the CLS token after the final LayerNorm, projected to the space share
 import dataclasses
 
 from jepa_jax.encoders import stored_tensors
+from jepa_jax.encoders.checked_json import Fields, checked
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.family import Family, square
+from jepa_jax.encoders.family import Family
+from jepa_jax.encoders.hub_config import Activation, Epsilon, Side, TransformerFields, Width
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.vit import ViTConfig
+
+
+class _Tower(TransformerFields):
+    patch_size: Side = 32
+    intermediate_size: Width = 3072
+    hidden_act: Activation = "quick_gelu"
+    layer_norm_eps: Epsilon = 1e-5
+
+
+class _Whole(Fields):
+    architectures: list[str] | None = None
+    projection_dim: Width = 512
+    vision_config: _Tower | None = None
 
 
 def config(hub: dict) -> ViTConfig:
@@ -17,23 +32,17 @@ def config(hub: dict) -> ViTConfig:
 
     The whole model's `projection_dim` is the one that holds, not its image tower's.
     """
-    tower = hub if hub["model_type"] == "clip_vision_model" else hub.get("vision_config") or {}
-    projected = hub["model_type"] == "clip" or "CLIPVisionModelWithProjection" in (
-        hub.get("architectures") or []
-    )
-    return ViTConfig(
-        image_size=square(tower.get("image_size", 224), "image_size"),
-        patch_size=square(tower.get("patch_size", 32), "patch_size"),
-        width=tower.get("hidden_size", 768),
-        depth=tower.get("num_hidden_layers", 12),
-        heads=tower.get("num_attention_heads", 12),
-        mlp_width=tower.get("intermediate_size", 3072),
-        channels=tower.get("num_channels", 3),
-        activation=tower.get("hidden_act", "quick_gelu"),
-        layer_norm_eps=tower.get("layer_norm_eps", 1e-5),
+    whole = checked(_Whole, hub)
+    if hub["model_type"] == "clip":
+        tower, projected = whole.vision_config or _Tower(), True
+    else:
+        tower = checked(_Tower, hub)
+        projected = "CLIPVisionModelWithProjection" in (whole.architectures or [])
+    return tower.vit(
+        tower.intermediate_size,
         patch_bias=False,
         input_norm=True,
-        projection=hub.get("projection_dim", 512) if projected else None,
+        projection=whole.projection_dim if projected else None,
     )
 
 
@@ -124,6 +133,7 @@ def _models() -> dict[str, dict]:
 FAMILY = Family(
     name="CLIP",
     model_types=("clip", "clip_vision_model"),
+    image_processor="CLIPImageProcessor",
     config=config,
     parameters=parameters,
     rule=_rule,

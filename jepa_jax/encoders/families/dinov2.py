@@ -4,35 +4,40 @@ Embedding: the CLS token after the final LayerNorm.
 """
 
 from jepa_jax.encoders import stored_tensors
+from jepa_jax.encoders.checked_json import checked
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.family import Family, square
+from jepa_jax.encoders.family import Family
+from jepa_jax.encoders.hub_config import CountOrNone, Ratio, Side, TransformerFields
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.vit import ViTConfig
+
+
+class _Fields(TransformerFields):
+    patch_size: Side = 14
+    mlp_ratio: Ratio = 4
+    use_swiglu_ffn: bool = False
+    qkv_bias: bool = True
+
+
+class _WithRegisters(_Fields):
+    patch_size: Side = 16
+    num_register_tokens: CountOrNone = 4
 
 
 def config(hub: dict) -> ViTConfig:
     """config.json to our configuration; the defaults are those of `transformers`."""
     registers = hub["model_type"] == "dinov2_with_registers"
-    width = hub.get("hidden_size", 768)
-    mlp_width = int(width * hub.get("mlp_ratio", 4))
-    gated = hub.get("use_swiglu_ffn", False)
-    if gated:
+    fields = checked(_WithRegisters if registers else _Fields, hub)
+    mlp_width = int(fields.hidden_size * fields.mlp_ratio)
+    if fields.use_swiglu_ffn:
         # Two thirds of the MLP's width, rounded up to a multiple of 8.
         mlp_width = (int(mlp_width * 2 / 3) + 7) // 8 * 8
-    return ViTConfig(
-        image_size=square(hub.get("image_size", 224), "image_size"),
-        patch_size=square(hub.get("patch_size", 14 if not registers else 16), "patch_size"),
-        width=width,
-        depth=hub.get("num_hidden_layers", 12),
-        heads=hub.get("num_attention_heads", 12),
-        mlp_width=mlp_width,
-        channels=hub.get("num_channels", 3),
-        activation=hub.get("hidden_act", "gelu"),
-        gated_mlp=gated,
-        layer_norm_eps=hub.get("layer_norm_eps", 1e-6),
-        registers=hub.get("num_register_tokens", 4) if registers else 0,
+    return fields.vit(
+        mlp_width,
+        gated_mlp=fields.use_swiglu_ffn,
+        registers=fields.num_register_tokens if isinstance(fields, _WithRegisters) else 0,
         layer_scale=True,
-        qkv_bias=hub.get("qkv_bias", True),
+        qkv_bias=fields.qkv_bias,
         antialias_positions=registers,
     )
 
@@ -92,6 +97,7 @@ _PUBLISHED = {"image_size": 518, "patch_size": 14}
 FAMILY = Family(
     name="DINOv2",
     model_types=("dinov2", "dinov2_with_registers"),
+    image_processor="BitImageProcessor",
     config=config,
     parameters=parameters,
     rule=lambda c: EmbeddingRule("cls"),

@@ -1,27 +1,24 @@
 """I-JEPA (`facebook/ijepa_*`): no CLS token; the embedding is the mean of the patch tokens."""
 
 from jepa_jax.encoders import stored_tensors
+from jepa_jax.encoders.checked_json import checked
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.family import Family, square
+from jepa_jax.encoders.family import Family
+from jepa_jax.encoders.hub_config import Epsilon, TransformerFields, Width
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.vit import ViTConfig
 
 
+class _Fields(TransformerFields):
+    intermediate_size: Width = 3072
+    layer_norm_eps: Epsilon = 1e-12
+    qkv_bias: bool = True
+
+
 def config(hub: dict) -> ViTConfig:
     """config.json to our configuration; the defaults are those of `transformers`."""
-    return ViTConfig(
-        image_size=square(hub.get("image_size", 224), "image_size"),
-        patch_size=square(hub.get("patch_size", 16), "patch_size"),
-        width=hub.get("hidden_size", 768),
-        depth=hub.get("num_hidden_layers", 12),
-        heads=hub.get("num_attention_heads", 12),
-        mlp_width=hub.get("intermediate_size", 3072),
-        channels=hub.get("num_channels", 3),
-        activation=hub.get("hidden_act", "gelu"),
-        layer_norm_eps=hub.get("layer_norm_eps", 1e-12),
-        cls_token=False,
-        qkv_bias=hub.get("qkv_bias", True),
-    )
+    fields = checked(_Fields, hub)
+    return fields.vit(fields.intermediate_size, cls_token=False, qkv_bias=fields.qkv_bias)
 
 
 def parameters(c: ViTConfig) -> dict[str, Stored]:
@@ -67,6 +64,7 @@ _GIANT = _HUGE | {"hidden_size": 1408, "num_hidden_layers": 40, "intermediate_si
 FAMILY = Family(
     name="I-JEPA",
     model_types=("ijepa",),
+    image_processor="ViTImageProcessor",
     config=config,
     parameters=parameters,
     rule=lambda c: EmbeddingRule("mean"),

@@ -1,0 +1,169 @@
+"""The image processor of a checkpoint: its settings, checked, and the class of `transformers`.
+
+Only classes named here are made, all of which resize, crop, rescale and normalise in the one usual
+way. A checkpoint's own code is never run, and no question is ever asked.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from jepa_jax.encoders.checked_json import Fields, checked, of_file, read_json, refuse_code
+from jepa_jax.encoders.hub_config import MAX_SIDE
+
+# Each has its PIL form in `transformers`, under this name and "Pil".
+PROCESSORS = (
+    "BitImageProcessor",
+    "BlipImageProcessor",
+    "CLIPImageProcessor",
+    "ChineseCLIPImageProcessor",
+    "DeiTImageProcessor",
+    "SiglipImageProcessor",
+    "ViTImageProcessor",
+)
+NAMES = ("processor_config.json", "preprocessor_config.json")
+
+
+def _lengths(*forms: set[str]) -> BeforeValidator:
+    """One number or a pair, or a dictionary with these names, of lengths in pixels."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list) and len(value) == 2:
+            value = {"height": value[0], "width": value[1]}
+        if isinstance(value, dict):
+            value = {name: length for name, length in value.items() if length is not None}
+        named = value if isinstance(value, dict) else {"height": value, "width": value}
+        if value is not None and (
+            named.keys() not in forms
+            or any(type(n) is not int or not 1 <= n <= MAX_SIDE for n in named.values())
+        ):
+            raise ValueError
+        return value
+
+    return BeforeValidator(check)
+
+
+def _present_name(value: Any) -> Any:
+    """A class by its present name: earlier ones ended in FeatureExtractor, or in Fast."""
+    if value is None:
+        return None
+    name = value.replace("FeatureExtractor", "ImageProcessor") if isinstance(value, str) else ""
+    name = name.removesuffix("Fast").removesuffix("Pil")
+    if name not in PROCESSORS:
+        raise ValueError
+    return name
+
+
+_PIXELS = f"lengths from 1 to {MAX_SIDE} pixels"
+_SQUARE = {"height", "width"}
+_Level = Annotated[float, Field(ge=-1e4, le=1e4)]
+_Scale = Annotated[float, Field(ge=1e-4, le=1e4)]
+_Three = Field(min_length=3, max_length=3)
+
+Class = Annotated[
+    Any, BeforeValidator(_present_name), Field(description=f"one of {', '.join(PROCESSORS)}")
+]
+Flag = Annotated[bool | None, Field(description="true or false")]
+No = Annotated[Literal[False] | None, Field(description="false: inputs are not padded")]
+Size = Annotated[
+    Any,
+    _lengths(_SQUARE, {"shortest_edge"}, {"shortest_edge", "longest_edge"}),
+    Field(description=f"{_PIXELS}: one, or height and width, or shortest_edge (and longest_edge)"),
+]
+CropSize = Annotated[
+    Any, _lengths(_SQUARE), Field(description=f"{_PIXELS}: one, or height and width")
+]
+Filter = Annotated[int | None, Field(ge=0, le=5, description="a filter of Pillow, 0 to 5")]
+Factor = Annotated[float | None, Field(ge=1e-6, le=1e3, description="from 1e-6 to 1000")]
+Mean = Annotated[
+    _Level | Annotated[list[_Level], _Three] | None,
+    Field(description="a number from -10000 to 10000, or three"),
+]
+Deviation = Annotated[
+    _Scale | Annotated[list[_Scale], _Three] | None,
+    Field(description="a number from 1e-4 to 10000, or three"),
+]
+
+
+class Settings(Fields):
+    """What preprocessor_config.json says; null where the processor's class has its own default."""
+
+    image_processor_type: Class = None
+    feature_extractor_type: Class = None
+    do_convert_rgb: Flag = None
+    do_resize: Flag = None
+    size: Size = None
+    default_to_square: Flag = None
+    resample: Filter = None
+    do_center_crop: Flag = None
+    crop_size: CropSize = None
+    do_rescale: Flag = None
+    rescale_factor: Factor = None
+    do_normalize: Flag = None
+    image_mean: Mean = None
+    image_std: Deviation = None
+    do_pad: No = None
+
+
+class _Both(Fields):
+    image_processor: Settings
+
+
+# What is said about the class, not to it.
+_CLASS = {"image_processor_type", "feature_extractor_type"}
+
+
+def processor_file(folder: Path) -> Path | None:
+    """The file that says how images are preprocessed, or None.
+
+    As `transformers` takes them: processor_config.json where it has an image processor, else
+    preprocessor_config.json.
+    """
+    both, single = (folder / name for name in NAMES)
+    if both.is_file() and "image_processor" in read_json(both):
+        return both
+    return single if single.is_file() else None
+
+
+def load_processor(folder: Path, usual: str = "") -> Any:
+    """The image processor of a checkpoint folder: `transformers`', of its PIL classes.
+
+    `usual`: the class where the file names none.
+
+    Raises `FileNotFoundError` where no file has its settings; `ValueError`, naming file and
+    setting, on one that it cannot have, on a class that is not in `PROCESSORS`, and where the
+    checkpoint asks for code of its own (`auto_map`).
+    """
+    file = processor_file(folder)
+    if file is None:
+        raise FileNotFoundError(
+            f"no preprocessor_config.json, nor an image processor in a processor_config.json, in "
+            f"{folder}: without it the encoder's input is not defined (resize, crop, mean and "
+            "standard deviation)"
+        )
+    content = read_json(file)
+    with of_file(file):
+        own = content.get("image_processor") if file.name == NAMES[0] else content
+        if isinstance(own, dict):
+            refuse_code(own)
+        settings = (
+            checked(_Both, content).image_processor
+            if file.name == NAMES[0]
+            else checked(Settings, content)
+        )
+        name = settings.image_processor_type or settings.feature_extractor_type or usual
+        if not name:
+            raise ValueError(f"`image_processor_type` must be one of {', '.join(PROCESSORS)}")
+        processor = _made(name, settings.model_dump(exclude=_CLASS, exclude_none=True))
+        crop = processor.crop_size
+        if processor.do_center_crop and not (crop and crop.height and crop.width):
+            raise ValueError("`crop_size` must be given where `do_center_crop` is true, got null")
+    return processor
+
+
+def _made(name: str, settings: dict[str, Any]) -> Any:
+    # Imported here: the only part of an encoder that needs it, and slow to import.
+    import transformers
+
+    return getattr(transformers, f"{name}Pil")(**settings)
