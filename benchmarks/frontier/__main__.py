@@ -3,6 +3,7 @@
     python -m benchmarks.frontier spectra --data FOLDER
     python -m benchmarks.frontier grams --data FOLDER
     python -m benchmarks.frontier limit --data FOLDER
+    python -m benchmarks.frontier orthogonality
     python -m benchmarks.frontier embedded
     python -m benchmarks.frontier encoder --encoder PATH --images SOURCE [--name NAME]
 
@@ -57,6 +58,13 @@ def limit(args: argparse.Namespace) -> Found:
     return Found("limit", "limit --data FOLDER", limit.run(args.data), {})
 
 
+def orthogonality(args: argparse.Namespace) -> Found:
+    """Which bases of a bidiagonalisation are orthogonalised anew; no figure."""
+    from benchmarks.frontier import orthogonality
+
+    return Found("orthogonality", "orthogonality", orthogonality.run(), {})
+
+
 def embedded(args: argparse.Namespace) -> Found:
     """The embedded encoder, by wall clock."""
     from benchmarks.frontier import wall_clock
@@ -97,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"python -m {__package__}", description=__doc__.splitlines()[0]
     )
     commands = parser.add_subparsers(required=True)
-    for work in (spectra, grams, limit, embedded, encoder):
+    for work in (spectra, grams, limit, orthogonality, embedded, encoder):
         command = commands.add_parser(work.__name__, help=work.__doc__)
         command.set_defaults(work=work)
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")

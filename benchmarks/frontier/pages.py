@@ -175,6 +175,22 @@ def limit(result: dict) -> str:
     )
 
 
+def orthogonality(result: dict) -> str:
+    """Of `orthogonality.run`."""
+    header = ["encoder", ("condition", 0), ("score", 1), ("quadrature", 1)]
+    header += [("one side moves it by", 4), ("neither by", 1)]
+    return "\n\n".join(
+        (
+            "# Which bases of a bidiagonalisation must be orthogonalised anew",
+            "Real spectra of DINOv2 (rows of median and of largest condition), random singular "
+            f"vectors, float32, {result['steps']} steps: the quadrature with both bases "
+            f"orthogonalised anew (nats, mean of {result['starts']} starting vectors), and the "
+            "most that it moves by where only the smaller side's is, and where neither is.",
+            table(header, [list(row.values()) for row in result["rows"]]),
+        )
+    )
+
+
 def encoder(name: str, result: dict) -> str:
     """Of `wall_clock.run_embedded` and `run_folder`."""
     free = result["covariates_alone"]

@@ -33,8 +33,9 @@ def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> B
     """`steps` <= n steps of Golub and Kahan (1965) from every row of `start`.
 
     Only the basis of the side of n is kept and orthogonalised anew (Simon and Zha, SIAM J. Sci.
-    Comput. 21, 2000): on spectra of condition up to 6e6, float32 and 100 steps, the quadrature
-    moves by no more than with both (.015 nats of 632), and without either by 190.
+    Comput. 21, 2000): on real spectra of condition up to 8e6, float32 and 100 steps, the quadrature
+    is within .15 nats of that with both, and without either off by up to 300
+    (benchmarks/frontier/results/orthogonality.md).
 
     Cost: one product with T and one with its adjoint a step and starting vector, and 4 steps^2 n
     operations. Memory: P steps n for the basis, and two vectors of the larger side a probe.

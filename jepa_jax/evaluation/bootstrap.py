@@ -150,7 +150,7 @@ def assess(
     `resamples`: a number, or `Resamples` shared with other methods. `confidence` in (0, 1).
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
-    Cost: one sort, and resamples x images additions; 1000 x 1000 take about 0.1 s.
+    Cost: one sort, and resamples x images additions.
 
     >>> import numpy as np
     >>> from jepa_jax.evaluation import assess

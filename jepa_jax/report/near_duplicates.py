@@ -47,7 +47,7 @@ def near_identical(
         part = slice(start, start + _BLOCK)
         unit[part] = embeddings[rows[part]] / norms[rows[part], None]
     unit, same = _without_repeats(unit)
-    # Small products in many threads wait for each other: 20 times the CPU time on a busy machine.
+    # Small products in many threads wait for each other, on a busy machine most of their time.
     with threadpool_limits(1, "blas"):
         groups[rows] = _numbered(_linked(unit, threshold)[same])
     return groups

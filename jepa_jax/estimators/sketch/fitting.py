@@ -16,8 +16,8 @@ from jepa_jax.estimators.sketch.measurement import FEWEST, Measurement, choose_a
 from jepa_jax.jacobian_operator import Jacobian
 
 # Share of the prior variance that a block of features has, and whether its columns are brought to
-# one scale. Chosen on real Jacobians, where a factor of 3 either way moved the error by less than
-# 5 %; fixed, as a choice by leave-one-out was no better.
+# one scale. Chosen on real Jacobians, where the error hardly depends on them; fixed, as a choice by
+# leave-one-out was no better.
 _SHARES: dict[str, tuple[float, bool]] = {
     SPECTRUM: (1.0, True),
     "depth": (0.2, True),
