@@ -155,8 +155,8 @@ def _check_memory(shapes: Iterable[tuple[int, ...]], dtype: Any) -> None:
     available = psutil.virtual_memory().available
     if needed > available:
         raise ValueError(
-            f"the parameters take {needed / 1e9:.1f} GB as {jnp.dtype(dtype).name}, "
-            f"{available / 1e9:.1f} GB of memory are available"
+            f"the parameters take {needed / 1e9:.3g} GB as {jnp.dtype(dtype).name}, "
+            f"{available / 1e9:.3g} GB of memory are available"
         )
 
 
