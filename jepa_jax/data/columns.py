@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from jepa_jax.data.decoding import decode
+from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.pixels import image_from_array
-from jepa_jax.data.record import UnreadableImage, writable_id
+from jepa_jax.data.record import UnreadableImage
+from jepa_jax.data.table_paths import TablePaths
 
-Kind = Literal["struct", "bytes", "array", "path"]
-"""What a cell holds: a {bytes, path} pair (Hugging Face's), a file's bytes, pixels, or a path."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["struct", "bytes", "array", "path", "list"]
+"""What a cell holds: a {bytes, path} pair (Hugging Face's), a file's bytes, pixels, a path, or a
+list of one of these."""
 
 IMAGE_COLUMNS = (
     *("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "image_bytes"),
@@ -25,89 +29,279 @@ PATH_COLUMNS = (
     *("image_path", "img_path", "file_path", "filepath", "file_name", "filename", "file", "path"),
 )
 ID_COLUMNS = ("id", "uid", "key", "image_id", "__key__")
+# Bytes of one size, no more than these, are hashes and the like.
+_LONGEST_HASH = 64
 
-_WINDOW = 65_536  # rows within which a repeated id is noticed
+
+class Column(NamedTuple):
+    """A column, or a part of one: `top`, the table's column; `steps` from its cells inwards, fields
+    of a struct or places in a list; `type`, of what is there."""
+
+    top: str
+    steps: tuple[str | int, ...]
+    type: pa.DataType
+
+    @property
+    def read(self) -> str:
+        """The path that PyArrow reads: as far as there are only structs."""
+        names = [self.top]
+        for step in self.steps:
+            if isinstance(step, int):
+                break
+            names.append(step)
+        return ".".join(names)
+
+    def of(self, cell: Any) -> Any:
+        """What is at the end of the steps in a cell; None where the way ends before."""
+        for step in self.steps:
+            if cell is None:
+                return None
+            if isinstance(step, int):
+                cell = cell[step] if -len(cell) <= step < len(cell) else None
+            else:
+                cell = cell.get(step)
+        return cell
 
 
-def pick_image_column(kinds: Mapping[str, Kind | None], where: str) -> str:
+def find_column(schema: pa.Schema, path: str, where: str) -> Column:
+    """The column at a path: 'image', 'meta.uid', 'images.0'.
+
+    Raises `ValueError` that lists the columns where there is none.
+    """
+    import pyarrow as pa
+
+    names = [name for name in schema.names if path == name or path.startswith(f"{name}.")]
+    if not names:
+        listed = ", ".join(map(repr, schema.names))
+        raise ValueError(f"{where} has no column {path!r}; its columns are {listed}")
+    top = max(names, key=len)
+    kind, steps = _storage(schema.field(top).type), list[str | int]()
+    for step in path[len(top) + 1 :].split(".") if path != top else ():
+        if pa.types.is_struct(kind) and kind.get_field_index(step) >= 0:
+            steps.append(step)
+            kind = _storage(kind.field(step).type)
+        elif _is_list(kind) and step.lstrip("-").isdigit():
+            steps.append(int(step))
+            kind = _storage(kind.value_type)
+        else:
+            raise ValueError(
+                f"{where} has no column {path!r}: there is no {step!r} in {kind}; a struct's field "
+                "or a place in a list (such as 0) follows a dot"
+            )
+    return Column(top, tuple(steps), kind)
+
+
+def pick_image_column(schema: pa.Schema, where: str) -> Column:
     """The column of images: by name, else the only one of its kind, else a column of paths.
 
-    Raises `ValueError` listing the columns if none will do.
+    Within structs too, where none is outside of them. Raises `ValueError` listing the columns if
+    none will do.
     """
-    usable = {name: kind for name, kind in kinds.items() if kind is not None}
-    named = _first_named(usable, IMAGE_COLUMNS)
-    if named is not None:
-        return named
-    for kind in ("struct", "bytes", "array"):
-        of_kind = [name for name in usable if usable[name] == kind]
-        if len(of_kind) == 1:
-            return of_kind[0]
-    paths = _first_named(usable, PATH_COLUMNS)
-    if paths is not None:
-        return paths
+    outside = {field.name: kind_of(field.type) for field in schema}
+    for kinds in (outside, _inside(schema)):
+        name = _picked(kinds)
+        if name is not None:
+            return find_column(schema, name, where)
     raise ValueError(
-        f"{where} has no column of images: its columns are {', '.join(map(repr, kinds))}; "
-        f"expected one named {', '.join(map(repr, IMAGE_COLUMNS + PATH_COLUMNS))}, "
-        "or a single column of bytes"
+        f"{where} has no column of images: its columns are {', '.join(map(repr, schema.names))}; "
+        f"expected one named {', '.join(map(repr, IMAGE_COLUMNS + PATH_COLUMNS))}, or a single "
+        "column of bytes; another can be named as the image column"
     )
 
 
-def pick_id_column(columns: Iterable[str]) -> str | None:
-    """The first of `ID_COLUMNS` among the columns of strings or integers, or None."""
-    return _first_named(columns, ID_COLUMNS)
+def choose_image_column(schema: pa.Schema, wanted: str | None, where: str) -> Column:
+    """The `wanted` column of images, or the one that is found without it.
+
+    Raises `ValueError` listing the columns where it holds no images.
+    """
+    if wanted is None:
+        return pick_image_column(schema, where)
+    column = find_column(schema, wanted, where)
+    if kind_of(column.type) is None:
+        listed = ", ".join(map(repr, schema.names))
+        raise ValueError(
+            f"`column` must be a column of images of {where}, got {wanted!r} of {column.type}; "
+            f"its columns are {listed}"
+        )
+    return column
 
 
-def image_in_cell(value: Any, root: Path, max_pixels: int | None) -> Image.Image:
-    """The image in a cell: bytes, a path (below `root`, or a URL), {bytes, path}, or pixels.
+def choose_id_column(
+    schema: pa.Schema, wanted: str | None, image: Column, where: str
+) -> Column | None:
+    """The `wanted` column of ids, or the first of `ID_COLUMNS` whose values can be ids, or None.
 
-    Raises `UnreadableImage` for a null and for what `decode` refuses.
+    The column of the images is none. Raises `ValueError` where the wanted one is not there, or its
+    values cannot be ids.
+    """
+    if wanted is not None:
+        column = find_column(schema, wanted, where)
+        if not can_be_id(column.type):
+            raise ValueError(
+                f"the id column {wanted!r} of {where} is of {column.type}; expected text, numbers, "
+                "bytes or dates"
+            )
+        return column
+    usable = [f.name for f in schema if can_be_id(f.type) and f.name != image.top]
+    name = _first_named(usable, ID_COLUMNS)
+    return None if name is None else Column(name, (), schema.field(name).type)
+
+
+def columns_left_out(schema: pa.Schema, image: Column, id: Column | None) -> tuple[LeftOut, ...]:
+    """Other columns of images, and a column named like an id whose values are not taken."""
+    tally = Tally()
+    for field in schema:
+        kind = kind_of(field.type)
+        if field.name == image.top:
+            continue
+        if kind in ("struct", "list") or (kind == "bytes" and field.name in IMAGE_COLUMNS):
+            tally.add(
+                "columns", field.name, "of images too: name it as the image column to read it"
+            )
+        elif id is None and field.name.lower() in ID_COLUMNS:
+            tally.add("columns", field.name, f"named like ids, of {field.type}: rows are numbered")
+    return tally.entries()
+
+
+def kind_of(kind: pa.DataType) -> Kind | None:
+    """What a column of this type holds of images, or None."""
+    import pyarrow as pa
+
+    kind = _storage(kind)
+    if pa.types.is_struct(kind):
+        return "struct" if {field.name for field in kind} & {"bytes", "path"} else None
+    if pa.types.is_fixed_size_binary(kind) and kind.byte_width <= _LONGEST_HASH:
+        return None
+    if _is_bytes(kind):
+        return "bytes"
+    if _is_text(kind):
+        return "path"
+    if _is_list(kind):
+        if kind_of(kind.value_type) in ("bytes", "struct"):
+            return "list"
+        depth, inner = 0, kind
+        while _is_list(inner):
+            depth, inner = depth + 1, _storage(inner.value_type)
+        is_number = pa.types.is_integer(inner) or pa.types.is_floating(inner)
+        return "array" if depth in (2, 3) and is_number else None
+    return None
+
+
+def can_be_id(kind: pa.DataType) -> bool:
+    """Whether values of this type name rows: text, numbers, bytes, dates, or one in a list."""
+    import pyarrow as pa
+
+    kind = _storage(kind)
+    if _is_list(kind):
+        return can_be_id(kind.value_type)
+    others = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_temporal)
+    return _is_text(kind) or _is_bytes(kind) or any(of(kind) for of in others)
+
+
+def image_in_cell(
+    value: Any, paths: TablePaths, max_pixels: int | None, dtype: Any = None
+) -> Image.Image:
+    """The image in a cell: bytes, a path, {bytes, path}, pixels (of `dtype`), or a list of one.
+
+    Raises `UnreadableImage` for a null, a list of several images, a path that `paths` does not
+    allow, and for what `decode` refuses.
     """
     if isinstance(value, Mapping):
         data, path = value.get("bytes"), value.get("path")
         value = path if data is None else data
+    if isinstance(value, list) and all(isinstance(v, (bytes, str, Mapping)) for v in value):
+        if len(value) != 1:
+            raise UnreadableImage(
+                f"the cell is a list of {len(value)} images, expected one; a place in it can be "
+                "named as the image column, as in 'images.0'"
+            )
+        return image_in_cell(value[0], paths, max_pixels)
     if value is None:
         raise UnreadableImage("the table has a null in place of the image")
     if isinstance(value, str):
-        return _decode_path(value, root, max_pixels)
+        return paths.decode(value, max_pixels)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return decode(bytes(value), max_pixels=max_pixels)
-    return image_from_array(np.asarray(value), max_pixels=max_pixels)
+    return image_from_array(np.asarray(value, dtype), max_pixels=max_pixels)
 
 
-class RowIds:
-    """The ids of a table's rows, in order: from the id column, or the row's number without one.
+def pixel_type(kind: pa.DataType) -> np.dtype | None:
+    """The type of the numbers in a column of pixels; None for another column."""
+    if kind_of(kind) != "array":
+        return None
+    kind = _storage(kind)
+    while _is_list(kind):
+        kind = _storage(kind.value_type)
+    return np.dtype(kind.to_pandas_dtype())
 
-    A null, and a value seen before within a window of 65,536 rows, is told apart by '#<row>'; a
-    value that comes again further away keeps its id, so that memory stays flat.
 
-    >>> label = RowIds("a.parquet/")
-    >>> [label(row, value) for row, value in enumerate(["x", "y", "x", None])]
-    ['a.parquet/x', 'a.parquet/y', 'a.parquet/x#2', 'a.parquet/#3']
-    """
+def _storage(kind: pa.DataType) -> pa.DataType:
+    """The type behind an extension type or a dictionary's indices."""
+    import pyarrow as pa
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._seen: set[str] = set()
+    while True:
+        if isinstance(kind, pa.BaseExtensionType):
+            kind = kind.storage_type
+        elif pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        else:
+            return kind
 
-    def __call__(self, row: int, value: Any) -> str:
-        if row % _WINDOW == 0:
-            self._seen.clear()
-        text = "" if value is None else str(value)
-        if not text or text in self._seen:
-            return writable_id(f"{self._prefix}{text}#{row}")
-        self._seen.add(text)
-        return writable_id(f"{self._prefix}{text}")
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    of = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return pa.types.is_fixed_size_binary(kind) or any(is_kind(kind) for is_kind in of)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    of = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_kind(kind) for is_kind in of)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    of = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    views = (pa.types.is_list_view, pa.types.is_large_list_view)
+    return any(is_kind(kind) for is_kind in (*of, *views))
+
+
+def _inside(schema: pa.Schema) -> dict[str, Kind | None]:
+    """The fields of structs that are no images themselves, by their paths."""
+    import pyarrow as pa
+
+    found: dict[str, Kind | None] = {}
+    todo = [(field.name, field.type) for field in schema]
+    while todo:
+        path, kind = todo.pop(0)
+        kind = _storage(kind)
+        if pa.types.is_struct(kind) and kind_of(kind) is None:
+            todo += [(f"{path}.{field.name}", field.type) for field in kind]
+        elif "." in path:
+            found[path] = kind_of(kind)
+    return found
+
+
+def _picked(kinds: Mapping[str, Kind | None]) -> str | None:
+    """Of columns by their paths the one that holds the images, if that is clear."""
+    names = [name for name, kind in kinds.items() if kind is not None]
+    usable = [name for name in names if name.rpartition(".")[2].lower() not in ID_COLUMNS]
+    named = _first_named(usable, IMAGE_COLUMNS)
+    if named is not None:
+        return named
+    for kind in ("struct", "bytes", "list", "array"):
+        of_kind = [name for name in usable if kinds[name] == kind]
+        if len(of_kind) == 1:
+            return of_kind[0]
+    return _first_named(usable, PATH_COLUMNS)
 
 
 def _first_named(columns: Iterable[str], wanted: tuple[str, ...]) -> str | None:
-    by_name = {column.lower(): column for column in reversed(list(columns))}
+    """The first of the wanted names that a column has, at the end of its path."""
+    by_name = {column.rpartition(".")[2].lower(): column for column in reversed(list(columns))}
+    by_name |= {column.lower(): column for column in reversed(list(columns))}
     return next((by_name[name] for name in wanted if name in by_name), None)
-
-
-def _decode_path(path: str, root: Path, max_pixels: int | None) -> Image.Image:
-    if "://" not in path:
-        return decode(os.path.join(root, path), max_pixels=max_pixels)
-    import fsspec  # comes with `datasets`, whose streams name members as 'zip://a.png::hf://...'
-
-    with fsspec.open(path, "rb") as file:
-        return decode(file.read(), max_pixels=max_pixels)  # pyright: ignore

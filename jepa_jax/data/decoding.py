@@ -13,7 +13,7 @@ from jepa_jax.data import kinds, png
 from jepa_jax.data.files import open_regular
 from jepa_jax.data.memory import DECODING
 from jepa_jax.data.pixels import to_rgb, too_large
-from jepa_jax.data.record import UnreadableImage
+from jepa_jax.data.record import UnreadableImage, is_storage_error
 
 MAX_PIXELS = 89_478_485
 """The largest width x height decoded unless told otherwise: Pillow's own limit."""
@@ -133,7 +133,7 @@ def _open(file: IO[bytes], max_pixels: int | None) -> ImageFile.ImageFile:
 
 
 def _unreadable(name: str | None, error: Exception) -> Exception:
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+    if isinstance(error, MemoryError) or is_storage_error(error):
         return error  # the machine or the storage failed, not the image
     if isinstance(error, Image.DecompressionBombError):
         return UnreadableImage(f"too large: {error}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
+from functools import partial
 from typing import IO
 
 from jepa_jax.data.record import UnreadableImage
@@ -45,7 +47,9 @@ def refuse_special(path: str | os.PathLike[str], status: os.stat_result) -> None
 
 
 def file_stamp(path: str | os.PathLike[str]) -> str | None:
-    """The size and the time of change of a file: another stamp, another content; None if unknown.
+    """The size and the time of change of a file, now; None if unknown.
+
+    Another stamp, another content, as a rule; the same one does not say that it is the same.
 
     >>> file_stamp("/no/such/file") is None
     True
@@ -55,3 +59,12 @@ def file_stamp(path: str | os.PathLike[str]) -> str | None:
     except (OSError, ValueError):
         return None
     return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def stamp_of(path: str | os.PathLike[str]) -> Callable[[], str | None]:
+    """What gives the stamp that an archive or table has now, for all records in it."""
+    return partial(_itself, file_stamp(path))
+
+
+def _itself(stamp: str | None) -> str | None:
+    return stamp

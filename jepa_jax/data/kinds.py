@@ -38,7 +38,6 @@ _RAW = "a camera's raw file: develop it to TIFF or JPEG"
 _DRAWING = "a drawing or document: render it to an image"
 _FILM = "a film: extract its frames"
 _ARCHIVE = "an archive that is not read: unpack it, or make a .tar of it"
-_ARRAYS = "not looked into: arrays are read from an .npz that is named itself"
 _RECORDS = "not read: convert it to tar or Parquet"
 _PARTIAL = "an unfinished download, by its name"
 
@@ -52,7 +51,6 @@ _NEEDS = {
     _DRAWING: ".svg .svgz .eps .ps .pdf .ai .wmf .emf .cdr",
     _FILM: ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .wmv .flv .ogv .3gp .mts .m2ts",
     _ARCHIVE: ".zip .7z .rar .gz .bz2 .xz .zst .lz4 .tbz2 .tbz .txz .tzst .cbz .cbr",
-    _ARRAYS: ".npz",
     _RECORDS: ".npy .arrow .feather .tfrecord .tfrecords .lmdb .mdb .rec .beton .mat .h5 .hdf5 "
     ".zarr .msgpack .pkl .pickle .pt .pth .sqlite .db",
     _PARTIAL: ".part .partial .tmp .crdownload .download .incomplete .aria2",
@@ -70,6 +68,32 @@ _BEGINNINGS = (
     (b"pk\x03\x04", f"zip: {_ARCHIVE}"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+
+
+SHARDS = {
+    "tar": (".tar", ".tar.gz", ".tgz"),
+    "table": (".parquet",),
+    "arrays": (".npz",),
+}
+"""Files that hold many images, by kind: how their names end."""
+
+SHARD_NAMES = {
+    "tar": "tar files",
+    "table": "Parquet files",
+    "arrays": ".npz files",
+    "dataset": "saved data sets",
+}
+"""The kinds of shards, and a folder saved by `datasets`, in words."""
+
+
+def counted(count: int, kind: str) -> str:
+    """So many images or shards, in words.
+
+    >>> counted(1, "image"), counted(2, "tar")
+    ('1 image', '2 tar files')
+    """
+    word = SHARD_NAMES.get(kind, f"{kind}s")
+    return f"{count} {word.removesuffix('s') if count == 1 else word}"
 
 
 @cache
@@ -117,6 +141,16 @@ def extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
+def shard_kind(name: str) -> str:
+    """The kind of shard that a file is by its name, '' for none.
+
+    >>> shard_kind("0001.TAR"), shard_kind("x.tar.gz"), shard_kind("x.gz")
+    ('tar', 'tar', '')
+    """
+    lower = name.lower()
+    return next((kind for kind, endings in SHARDS.items() if lower.endswith(endings)), "")
+
+
 def is_image(name: str, head: Callable[[], bytes]) -> bool:
     """Whether a file is an image to decode: by its extension, or by its first bytes.
 
@@ -131,7 +165,21 @@ def is_image(name: str, head: Callable[[], bytes]) -> bool:
 
 def what_is_needed(name: str) -> str:
     """What a file that is no image here would need to be one; '' if nothing is known to help."""
-    return _NEED_OF.get(extension(name), "")
+    ending = extension(name)
+    return "" if ending in image_extensions() else _NEED_OF.get(ending, "")
+
+
+def is_lost_image(name: str) -> bool:
+    """Whether a file is an image by its name that Pillow cannot decode here (.heic, .jxl, .nef)."""
+    return what_is_needed(name) in (_HEIF, _JXL, _NO_DECODER, _RAW)
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file holds other files, by its name; a compressed text ('.json.gz') does not."""
+    stem, ending = os.path.splitext(name.lower())
+    if ending in (".gz", ".bz2", ".xz", ".zst", ".lz4"):
+        return stem.endswith(".tar")
+    return ending in (".tar", ".tgz", ".parquet") or _NEED_OF.get(ending) == _ARCHIVE
 
 
 def begins_like_image(head: bytes) -> bool:
@@ -183,6 +231,6 @@ def _is_known(ending: str) -> bool:
 
 # Beside what the `mimetypes` module knows: what lies beside images, often one for each.
 _OTHERS = frozenset(
-    ".cls .ckpt .csv .jsonl .lst .log .md .parquet .safetensors .tar .tgz .toml .tsv .txt .xmp "
-    ".yaml .yml .ini .cfg .lock .idx .index .sh .rst .ipynb".split()
+    ".cls .ckpt .csv .jsonl .lst .log .md .npz .parquet .safetensors .tar .tgz .toml .tsv .txt "
+    ".xmp .yaml .yml .ini .cfg .lock .idx .index .sh .rst .ipynb".split()
 )

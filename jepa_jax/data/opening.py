@@ -2,56 +2,96 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.kinds import has_image_extension, image_extensions
-from jepa_jax.data.record import Record
+from jepa_jax.data.left_out import LeftOut, Tally, as_lines, left_out
+from jepa_jax.data.opening_folder import Contents
+from jepa_jax.data.patterns import is_pattern, matches
+from jepa_jax.data.record import Record, writable_id
 from jepa_jax.data.sources.filelist import FileList, ListFile
-from jepa_jax.data.sources.folder import Folder
+from jepa_jax.data.sources.folder import IMAGE, Folder, kind_of_file
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
 from jepa_jax.data.sources.npz import Npz
 from jepa_jax.data.sources.parquet import Parquet
 from jepa_jax.data.sources.source import Chain, Records, Source
-from jepa_jax.data.sources.tar import TAR_EXTENSIONS, Tar
+from jepa_jax.data.sources.tar import Tar
 
 _HUB = "for a dataset of the Hugging Face hub write 'hf:owner/name'"
 _LISTS = (".txt", ".lst")
+_SHARDS = tuple(ending for endings in kinds.SHARDS.values() for ending in endings)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What `open_source` was asked for beside the source."""
+
+    max_pixels: int | None
+    image_column: str | None
+    id_column: str | None
+    outside: bool
+
+    @property
+    def of_table(self) -> dict[str, Any]:
+        """The arguments of a source of tables."""
+        return {
+            "max_pixels": self.max_pixels,
+            "column": self.image_column,
+            "id_column": self.id_column,
+            "outside": self.outside,
+        }
 
 
 def open_source(
     source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Record] | Any,
     *,
     max_pixels: int | None = MAX_PIXELS,
+    image_column: str | None = None,
+    id_column: str | None = None,
+    outside: bool = False,
 ) -> Source:
     """The source of images that `source` names.
 
-    - a folder: one saved by `datasets`; else, with an image anywhere below, its images; else all
-      of its .tar or all of its .parquet files;
+    - a folder: one saved by `datasets`; else the images in it and below, or the .tar files, or the
+      .parquet files with images, whichever it holds;
     - a file: an image, .tar, .tar.gz, .tgz, .parquet, .npz, or a .txt or .lst of paths;
-    - a pattern such as 'shards/*.tar': the files that match, in order of their names;
+    - a pattern such as 'shards/*.tar' or 'shards/{0000..0127}.tar': the files that match;
     - 'hf:owner/name', 'hf:owner/name:split', 'hf:owner/name/config:split';
     - a list of image paths, or of `Record`s; a dataset of the library `datasets`;
-    - a `Source`: itself, and `max_pixels` is then its own affair.
+    - a `Source`: itself, and the options are then its own affair.
 
-    `max_pixels` is the largest image decoded (see `decode`). Raises `FileNotFoundError` if nothing
-    is there, `ValueError` if what is there holds no images, `TypeError` for another type.
+    What a folder holds is listed once, here; what the source leaves out,
+    `jepa_jax.data.left_out.left_out` tells. `max_pixels` is the largest image decoded (see
+    `decode`). Of tables: `image_column` and `id_column`, found by name and type unless given, may
+    be paths ('meta.uid', 'images.0'); `outside`: a path in a cell may lead out of the table's
+    folder, or be an address, where it is an error else.
+
+    Raises `FileNotFoundError` if nothing is there, `ValueError` if what is there holds no images,
+    or images of several kinds (naming the pattern of each), `TypeError` for another type.
 
     >>> open_source("hf:owner/photos:train").name
     'hf:owner/photos:train'
     """
+    options = _Options(max_pixels, image_column, id_column, outside)
     if isinstance(source, str) and source.startswith("hf:"):
-        return HubDataset.from_spec(source, max_pixels)
+        return HubDataset.from_spec(source, **options.of_table)
     if isinstance(source, (str, os.PathLike)):
-        return _open_path(os.path.expanduser(os.fspath(source)), max_pixels)
+        opened = _open_path(os.path.expanduser(os.fspath(source)), options)
+        _check_columns(opened, options)
+        _check_not_empty(opened)
+        return opened
     if isinstance(source, (list, tuple)):
         return _open_list(source, max_pixels)
     if type(source).__module__.partition(".")[0] == "datasets":
-        return DatasetRows(source, max_pixels=max_pixels)
+        # Made here, by the user's own hand: its paths are.
+        return DatasetRows(
+            source, max_pixels=max_pixels, column=image_column, id_column=id_column, outside=True
+        )
     if isinstance(source, Source):
         return source
     raise TypeError(
@@ -60,94 +100,118 @@ def open_source(
     )
 
 
-def _open_path(name: str, max_pixels: int | None) -> Source:
+def source_options(source: Any) -> dict[str, Any]:
+    """The options of `open_source` that a source was opened with and its records depend on.
+
+    >>> source_options(open_source("hf:owner/photos:train", image_column="jpg"))
+    {'image_column': 'jpg'}
+    """
+    parts = getattr(source, "sources", ())
+    given = {
+        "image_column": getattr(source, "column", None),
+        "id_column": getattr(source, "id_column", None),
+        "outside": not isinstance(source, DatasetRows) and getattr(source, "outside", False),
+    }
+    own = {name: value for name, value in given.items() if value}
+    return own or (source_options(parts[0]) if parts else {})
+
+
+def _open_path(name: str, options: _Options) -> Source:
     path = Path(name)
     if path.is_dir():
-        return _open_folder(path, max_pixels)
+        return _open_folder(path, options)
     if path.exists():
-        return _open_file(path, max_pixels)
-    if glob.has_magic(name):
-        matches = sorted(glob.glob(name, recursive=True))
-        if matches:
-            return _open_matches(name, matches, max_pixels)
-        raise FileNotFoundError(f"no file matches {name!r} (looked in {Path.cwd()})")
-    raise FileNotFoundError(f"no file or folder {name!r} (looked in {Path.cwd()}); {_HUB}")
+        return _open_file(path, options)
+    if is_pattern(name):
+        return _open_matches(name, matches(name), options)
+    where = f"(looked in {Path.cwd()})"
+    if "://" in name:
+        raise FileNotFoundError(f"no file or folder {name!r} {where}: addresses are not read")
+    raise FileNotFoundError(f"no file or folder {name!r} {where}; {_HUB}")
 
 
-def _open_folder(path: Path, max_pixels: int | None) -> Source:
+def _open_folder(path: Path, options: _Options) -> Source:
     if DatasetFolder.recognises(path):
-        return DatasetFolder(path, max_pixels)
-    folder = Folder(path, max_pixels)
-    if not folder.is_empty():
+        return DatasetFolder(path, **options.of_table)
+    folder = Folder(path, options.max_pixels)
+    contents = Contents.of(folder, options.image_column)
+    kind = contents.kind()
+    if kind == IMAGE:
         return folder
-    files = sorted(entry.path for entry in os.scandir(path) if entry.is_file())
-    tars = [file for file in files if file.lower().endswith(TAR_EXTENSIONS)]
-    tables = [file for file in files if file.lower().endswith(".parquet")]
-    if tars and tables:
-        raise ValueError(
-            f"'{path}' holds {len(tars)} tar and {len(tables)} Parquet files; "
-            f"name those you mean, as in '{path / '*.tar'}'"
-        )
-    if tars or tables:
-        return _open_shards(str(path), tars or tables, max_pixels)
-    raise ValueError(
-        f"no images in '{path}': looked in it and its subfolders for image files "
-        f"({_known_images()}), and in it for .tar and .parquet files"
-    )
+    files = [os.path.join(path, name) for name in contents.shards[kind]]
+    skipped = contents.left_out(kind)
+    return _open_shards(str(path), files, options, top=str(path), skipped=skipped)
 
 
-def _open_file(path: Path, max_pixels: int | None, label: str = "") -> Source:
-    lower = path.name.lower()
-    if lower.endswith(TAR_EXTENSIONS):
-        return Tar(path, label, max_pixels)
-    if lower.endswith(".parquet"):
-        table = Parquet(path, label, max_pixels=max_pixels)
+def _open_file(path: Path, options: _Options) -> Source:
+    kind = kind_of_file(path)
+    if kind == "tar":
+        return Tar(path, max_pixels=options.max_pixels)
+    if kind == "table":
+        table = Parquet(path, **options.of_table)
         table.check()
         return table
-    if lower.endswith(".npz"):
-        arrays = Npz(path, label, max_pixels)
+    if kind == "arrays":
+        arrays = Npz(path, max_pixels=options.max_pixels)
         arrays.check()
         return arrays
-    if lower.endswith(_LISTS):
-        return ListFile(path, max_pixels)
-    if has_image_extension(lower):
-        return FileList((str(path),), max_pixels=max_pixels)
-    shards = (*TAR_EXTENSIONS, ".parquet", ".npz")
+    if path.name.lower().endswith(_LISTS):
+        return ListFile(path, options.max_pixels)
+    if kind == IMAGE:
+        return FileList((str(path),), max_pixels=options.max_pixels)
+    needed = kinds.what_is_needed(path.name)
     raise ValueError(
-        f"'{path}' has an extension that is not known, {path.suffix!r}; known are "
-        f"{', '.join((*shards, *_LISTS))} and images ({_known_images()})"
+        f"'{path}' is no image that can be read: {needed}"
+        if needed
+        else f"'{path}' has an extension that is not known, {path.suffix!r}; known are "
+        f"{', '.join((*_SHARDS, *_LISTS))} and images ({known_images()})"
     )
 
 
-def _open_matches(pattern: str, matches: list[str], max_pixels: int | None) -> Source:
-    files = [match for match in matches if os.path.isfile(match)]
-    images = [file for file in files if has_image_extension(file)]
-    if images and len(images) == len(files):
-        return FileList(tuple(images), max_pixels=max_pixels)
-    shards = (*TAR_EXTENSIONS, ".parquet", ".npz")
-    others = [file for file in files if not file.lower().endswith(shards)]
-    if others or not files:
-        raise ValueError(
-            f"{pattern!r} must match images only, or {', '.join(shards)} files only; "
-            f"it matches {(others or matches)[0]!r} and {len(matches) - 1} more"
-        )
-    return _open_shards(pattern, files, max_pixels)
-
-
-def _open_shards(name: str, files: list[str], max_pixels: int | None) -> Source:
-    # Ids begin with the path below the common folder: 'a/0.tar' and 'b/0.tar' must differ.
-    top = os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
-    labels = [Path(os.path.relpath(os.path.abspath(file), top)).as_posix() for file in files]
-    sources: list[Source] = []
-    for file, label in zip(files, labels, strict=True):
-        path = Path(file)
-        if path.suffix.lower() == ".parquet":
-            sources.append(Parquet(path, label, max_pixels=max_pixels))
-        elif path.suffix.lower() == ".npz":
-            sources.append(Npz(path, label, max_pixels))
+def _open_matches(pattern: str, found: list[str], options: _Options) -> Source:
+    tally, by_kind = Tally(), dict[str, list[str]]()
+    for name in found:
+        if os.path.isdir(name):
+            reason = "the pattern matches it, not what is in it: add '/**/*' and an ending"
+            tally.add("folders", writable_id(name), reason)
         else:
-            sources.append(Tar(path, label, max_pixels))
-    return Chain(name, tuple(sources))
+            by_kind.setdefault(kind_of_file(name), []).append(name)
+    others = by_kind.pop("", [])
+    if others or len(by_kind) != 1:
+        counts = [kinds.counted(len(names), kind) for kind, names in by_kind.items()]
+        counts += [f"{len(others)} other files, such as {others[0]!r}"] if others else []
+        raise ValueError(
+            f"{pattern!r} must match images only, or files of one kind of {', '.join(_SHARDS)}; "
+            f"it matches {', '.join(counts + as_lines(tally.entries()))}"
+        )
+    ((kind, files),) = by_kind.items()
+    if kind == IMAGE:
+        return FileList(tuple(files), max_pixels=options.max_pixels, skipped=tally.entries())
+    return _open_shards(pattern, files, options, skipped=tally.entries())
+
+
+def _open_shards(
+    name: str,
+    files: list[str],
+    options: _Options,
+    *,
+    top: str | None = None,
+    skipped: tuple[LeftOut, ...] = (),
+) -> Source:
+    # Ids begin with the path below the common folder: 'a/0.tar' and 'b/0.tar' must differ.
+    top = top or os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    sources: list[Source] = []
+    for file in files:
+        path = Path(file)
+        label = Path(os.path.relpath(os.path.abspath(file), os.path.abspath(top))).as_posix()
+        kind = kinds.shard_kind(file)
+        if kind == "table":
+            sources.append(Parquet(path, label, **options.of_table))
+        elif kind == "arrays":
+            sources.append(Npz(path, label, options.max_pixels))
+        else:
+            sources.append(Tar(path, label, options.max_pixels))
+    return Chain(name, tuple(sources), skipped)
 
 
 def _open_list(items: Sequence[Any], max_pixels: int | None) -> Source:
@@ -159,5 +223,29 @@ def _open_list(items: Sequence[Any], max_pixels: int | None) -> Source:
     return FileList(tuple(os.fspath(item) for item in items), max_pixels=max_pixels)
 
 
-def _known_images() -> str:
-    return ", ".join(sorted(image_extensions()))
+def _check_columns(source: Source, options: _Options) -> None:
+    """Raises where columns are named of a source that has none, or that its first table lacks."""
+    named = {"image_column": options.image_column, "id_column": options.id_column}
+    given = [f"`{name}`" for name, value in named.items() if value is not None]
+    if not given:
+        return
+    first = source.sources[0] if isinstance(source, Chain) else source
+    if not isinstance(first, (Parquet, DatasetFolder)):
+        raise ValueError(f"{' and '.join(given)} are of tables; {source} is none")
+    if isinstance(first, Parquet):
+        first.check()
+
+
+def _check_not_empty(source: Source) -> None:
+    """Raises where a source has no image at all, which no run should take for its end."""
+    known = isinstance(source, (Folder, FileList, HubDataset))  # Or only by a download.
+    if known or next(iter(source), None) is not None:
+        return
+    holds = [f"it holds {source.contents()}"] if isinstance(source, Tar) else []
+    holds += as_lines(left_out(source))
+    raise ValueError(f"no images in {source}" + (f": {'; '.join(holds)}" if holds else ""))
+
+
+def known_images() -> str:
+    """The extensions of images, for messages."""
+    return ", ".join(sorted(kinds.image_extensions()))

@@ -21,6 +21,10 @@ class UnreadableImage(ValueError):
     """
 
 
+def _no_stamp() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Record:
     """One image: where it is, and a function that reads it.
@@ -28,7 +32,9 @@ class Record:
     `id` is stable from run to run and unique within its source. `source` is the file or archive
     that holds the image. `load()` does all the reading and decoding, in whatever thread calls it,
     and returns an 8-bit RGB image; it raises `UnreadableImage`, or `OSError` where the storage
-    fails. Making a record reads no pixels where the format allows it.
+    fails. `stamp()` is another text where the image may be another one: of the size and time of the
+    file or archive; None where that is not known cheaply. Making a record reads no pixels where
+    the format allows it.
 
     >>> from PIL import Image
     >>> Record("a", "memory", lambda: Image.new("RGB", (4, 2))).load().size
@@ -38,11 +44,12 @@ class Record:
     id: str
     source: str
     load: Callable[[], Image.Image]
+    stamp: Callable[[], str | None] = _no_stamp
 
 
-def broken(id: str, source: str, message: str) -> Record:
-    """A record whose `load()` raises `UnreadableImage(message)`: a loss becomes a row."""
-    return Record(id, source, partial(_raise, message))
+def broken(id: str, source: str, error: str | Exception) -> Record:
+    """A record whose `load()` raises this error, `UnreadableImage` of a text: a loss is a row."""
+    return Record(id, source, partial(_raise, error))
 
 
 def writable_id(name: str) -> str:
@@ -70,5 +77,14 @@ def original_name(written: str) -> str:
     return re.sub(r"\\\\|\\x([0-9a-f]{2})", unspelled, written)
 
 
-def _raise(message: str) -> NoReturn:
-    raise UnreadableImage(message)
+def is_storage_error(error: BaseException) -> bool:
+    """Whether the storage failed, or the path, rather than what the file holds.
+
+    >>> is_storage_error(FileNotFoundError(2, "No such file")), is_storage_error(OSError("corrupt"))
+    (True, False)
+    """
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _raise(error: str | Exception) -> NoReturn:
+    raise UnreadableImage(error) if isinstance(error, str) else error

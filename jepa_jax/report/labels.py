@@ -1,7 +1,7 @@
 """What class an image belongs to: its folder, or what a table or the data set itself says."""
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,20 @@ _FILES = (*TAR_EXTENSIONS, ".parquet", ".npz")
 _MOST_FOLDERS, _FEWEST_IMAGES = 50, 3
 
 
-def read_labels(ids: Sequence[str], origin: str = "auto", source: str = "") -> np.ndarray:
+def read_labels(
+    ids: Sequence[str],
+    origin: str = "auto",
+    source: str = "",
+    options: Mapping[str, Any] | None = None,
+) -> np.ndarray:
     """The label of every row, an array of strings; "" where an image has none.
 
     `origin`: "folder" is the folder in an image's id, without the name of an archive or table that
     the id begins with; "top" the first folder of it; "none" no labels; "auto" is "folder", unless
     folders are so many that they hold fewer than 3 images on average ("top" then, and with the same
     exception). "column:NAME" is a column of the `source` that was scored: Parquet files, or a data
-    set saved by `datasets`, whose class names are used. Anything else is a CSV or Parquet file with
+    set saved by `datasets`, whose class names are used; `options` are those of `open_source` that it
+    was scored with. Anything else is a CSV or Parquet file with
     the columns `id` and `label`; its ids are those of the scores. Ids that it lacks have no label.
 
     Raises `ValueError` where such a file lacks the columns, names an id twice with different labels
@@ -47,19 +53,22 @@ def read_labels(ids: Sequence[str], origin: str = "auto", source: str = "") -> n
                 return np.array(candidate, object)
         return np.full(len(ids), "", object)
     if origin.startswith("column:"):
-        return _from_source(ids, source, origin.removeprefix("column:"))
+        return _from_source(ids, source, origin.removeprefix("column:"), options or {})
     return _from_table(ids, Path(origin))
 
 
 def _within(id: str) -> str:
     """The id below the archive or table that it begins with."""
-    first, _, rest = id.lstrip("/").partition("/")
-    return rest if first.lower().endswith(_FILES) else id.lstrip("/")
+    parts = id.lstrip("/").split("/")
+    shards = (place for place, part in enumerate(parts[:-1]) if part.lower().endswith(_FILES))
+    return "/".join(parts[next(shards, -1) + 1 :])
 
 
-def _from_source(ids: Sequence[str], name: str, column: str) -> np.ndarray:
+def _from_source(
+    ids: Sequence[str], name: str, column: str, options: Mapping[str, Any]
+) -> np.ndarray:
     """Labels from a column of the source, whose records come in the order of its rows."""
-    source = open_source(name)
+    source = open_source(name, **options)
     parts = source.sources if isinstance(source, Chain) else (source,)
     labels = [label for part in parts for label in _column(part, column)]
     found = [record.id for record in islice(source, len(ids))]
@@ -74,6 +83,10 @@ def _column(source: Any, name: str) -> list[str]:
         import pyarrow.parquet as pq
         from datasets import Features
 
+        try:
+            source.check()
+        except ValueError:
+            return [""]  # A table that is damaged, or has no images, is one row of its own.
         schema = pq.read_schema(source.path)
         features = Features.from_arrow_schema(schema)
         read = lambda: pq.read_table(source.path, columns=[name])[name].to_pylist()

@@ -27,6 +27,8 @@ def test_folders():
 def test_the_name_of_an_archive_or_table_is_no_class():
     ids = ["0.tar/a.jpg", "1.tar.gz/cat/b.jpg", "x.parquet/17", "t.npz/images/3"]
     assert read_labels(ids).tolist() == ["", "cat", "", "images"]
+    below = ["data/train/0.tar/cat/a.jpg", "split=val/part-0.parquet/17", "cat/a.tar"]
+    assert read_labels(below, "folder").tolist() == ["cat", "", "cat"]
 
 
 def test_a_folder_for_each_image_is_no_class():
@@ -97,6 +99,19 @@ def test_plain_columns_of_text_and_numbers(tmp_path):
         read_labels(ids, "column:class", str(path))
     with pytest.raises(ValueError, match="other images now than the scores"):
         read_labels(["t.parquet/b", "t.parquet/a"], "column:kind", str(path))
-    Image.new("RGB", (2, 2)).save(tmp_path / "x.png")
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (2, 2)).save(tmp_path / "images" / "x.png")
     with pytest.raises(ValueError, match="needs Parquet files or a data set"):
-        read_labels(["x.png"], "column:kind", str(tmp_path))
+        read_labels(["x.png"], "column:kind", str(tmp_path / "images"))
+
+
+def test_a_column_of_a_source_as_it_was_scored(tmp_path):
+    table = {"image": [b"", b""], "other": [b"", b""], "name": ["a", "b"], "kind": ["x", "y"]}
+    pq.write_table(pa.table(table), tmp_path / "0.parquet")
+    (tmp_path / "1.parquet").write_bytes(b"damaged")
+    options = {"id_column": "name", "image_column": "other"}
+    ids = ["0.parquet/a", "0.parquet/b", "1.parquet/(the file)"]
+    found = read_labels(ids, "column:kind", str(tmp_path), options)
+    assert found.tolist() == ["x", "y", ""]
+    with pytest.raises(ValueError, match="other images now"):
+        read_labels(ids, "column:kind", str(tmp_path))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from jepa_jax.data.decoding import MAX_PIXELS, decode
+from jepa_jax.data.files import file_stamp, open_regular
+from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.record import Record, writable_id
 
 
@@ -18,7 +21,8 @@ class FileList:
     """Image files in the order given; the id is the path as written, and no path comes twice.
 
     Relative paths are below `root`. A file that is missing is a record whose `load()` raises.
-    Raises `ValueError` for an empty list and for a path given twice.
+    `skipped`: what the pattern matched that is no file. Raises `ValueError` for an empty list and
+    for a path given twice.
 
     >>> from jepa_jax.data import FileList
     >>> [record.id for record in FileList(("b.png", "a.png"))]
@@ -28,6 +32,7 @@ class FileList:
     paths: tuple[str, ...]
     root: Path = Path()
     max_pixels: int | None = MAX_PIXELS
+    skipped: tuple[LeftOut, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not self.paths:
@@ -45,19 +50,24 @@ class FileList:
 
     def __iter__(self) -> Iterator[Record]:
         for path in self.paths:
-            yield _record(path, self.root, self.max_pixels)
+            yield _record(path, os.path.join(self.root, _home(path)), self.max_pixels)
 
     def count(self) -> int:
         """The number of paths."""
         return len(self.paths)
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What was matched beside files."""
+        return self.skipped
 
 
 @dataclass(frozen=True)
 class ListFile:
     """The image files named in a UTF-8 text file, one path a line, below the text file's folder.
 
-    Blank lines and lines beginning with '#' are skipped. The id is the line as written, less
-    surrounding blanks. A line written twice gives the same id twice: no set of all lines is kept.
+    Blank lines are skipped, and lines beginning with '#' unless a file has that name. The id is the
+    line as written, less surrounding blanks unless they belong to a file's name. A line written
+    twice gives the same id twice: no set of all lines is kept.
 
     >>> import tempfile
     >>> from jepa_jax.data import ListFile
@@ -78,24 +88,55 @@ class ListFile:
         return f"list {self.path}"
 
     def __iter__(self) -> Iterator[Record]:
-        for line in self._lines():
-            yield _record(line, self.path.parent, self.max_pixels)
+        for written, path in self._paths(Tally()):
+            yield _record(written, path, self.max_pixels)
 
     def count(self) -> int:
         """The number of paths; reads the text file."""
-        return sum(1 for _ in self._lines())
+        return sum(1 for _ in self._paths(Tally()))
 
-    def _lines(self) -> Iterator[str]:
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The lines taken for comments; reads the text file."""
+        tally = Tally()
+        for _ in self._paths(tally):
+            pass
+        return tally.entries()
+
+    def _paths(self, tally: Tally) -> Iterator[tuple[str, str]]:
+        """Every path as written and as found."""
         # utf-8-sig: Windows editors begin a file with a byte order mark.
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-            for line in file:
-                line = line.strip()
-                if line and not line.startswith("#"):
-                    yield line
+        with open_regular(self.path) as raw:
+            for number, data in enumerate(raw):
+                if number == 0 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise ValueError(f"{self.path} is UTF-16 text: save it as UTF-8")
+                text = data.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape")
+                for line in text.rstrip("\r\n").split("\r"):
+                    written = self._written(line)
+                    if written.startswith("#") and not _exists(self._found(written)):
+                        tally.add("comment lines", writable_id(written))
+                    elif written:
+                        yield written, self._found(written)
+
+    def _written(self, line: str) -> str:
+        """The line less surrounding blanks, unless a file has these in its name."""
+        stripped = line.strip()
+        if stripped in ("", line) or _exists(self._found(stripped)):
+            return stripped
+        return line if _exists(self._found(line)) else stripped
+
+    def _found(self, written: str) -> str:
+        return os.path.join(self.path.parent, _home(written))
 
 
-def _record(written: str, root: Path, max_pixels: int | None) -> Record:
-    path = os.path.join(root, os.path.expanduser(written))
-    return Record(
-        writable_id(written), writable_id(path), partial(decode, path, max_pixels=max_pixels)
-    )
+def _home(written: str) -> str:
+    return os.path.expanduser(written) if written[:1] == "~" else written
+
+
+def _exists(path: str) -> bool:
+    """Whether something is there: a link that leads nowhere, too."""
+    return os.path.lexists(path)
+
+
+def _record(written: str, path: str, max_pixels: int | None) -> Record:
+    load = partial(decode, path, max_pixels=max_pixels)
+    return Record(writable_id(written), writable_id(path), load, partial(file_stamp, path))

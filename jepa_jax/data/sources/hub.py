@@ -6,35 +6,43 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from jepa_jax.data.columns import Kind, RowIds, image_in_cell, pick_id_column, pick_image_column
+from jepa_jax.data.columns import (
+    Column,
+    choose_id_column,
+    choose_image_column,
+    columns_left_out,
+    image_in_cell,
+    pixel_type,
+)
 from jepa_jax.data.decoding import MAX_PIXELS
+from jepa_jax.data.left_out import LeftOut
 from jepa_jax.data.record import Record
+from jepa_jax.data.row_ids import RowIds
+from jepa_jax.data.sources.folder import Folder, is_dataset
+from jepa_jax.data.table_paths import TablePaths
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS = 1000  # of the id column read at a time
-
-_VALUE_KINDS: dict[str, Kind] = {
-    "binary": "bytes",
-    "large_binary": "bytes",
-    "string": "path",
-    "large_string": "path",
-}
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetRows:
     """The rows of a `Dataset` or `IterableDataset`, or of a dict of them by split, in order.
 
-    The images are in the `datasets.Image` column, or one found by name and type
-    (`columns.pick_image_column`): bytes, paths below `root`, or arrays. The id is the id column's
-    value or the row's number (`columns.RowIds`), after '<split>/' if there are several splits.
-    Of a `Dataset`, `load()` reads the row; of a stream, the record holds its bytes. `datasets`
-    decodes nothing, so a damaged image is a row like any other. Raises `ValueError` if there is
-    no column of images.
+    The images are in `column`, or in one found by name and type (`columns.pick_image_column`):
+    bytes, paths, or arrays. The id is the value of `id_column`, or of one named like ids, or the
+    row's number (`row_ids.RowIds`), after '<split>/' if there are several splits. Paths are below
+    `root`; only with `outside`, as for a dataset made in this process, anywhere, and with `hub`,
+    at addresses of that dataset. Of a `Dataset`, `load()` reads the row; of a stream, the
+    record holds its bytes. `datasets` decodes nothing, so a damaged image is a row like any other.
+    Raises `ValueError` if there is no column of images.
 
     >>> from datasets import Dataset
     >>> from jepa_jax.data import DatasetRows
@@ -47,6 +55,10 @@ class DatasetRows:
     name: str = "dataset"
     root: Path = Path()
     max_pixels: int | None = MAX_PIXELS
+    column: str | None = None
+    id_column: str | None = None
+    outside: bool = True
+    hub: str = ""
 
     def __str__(self) -> str:
         return f"dataset {self.name}"
@@ -69,6 +81,16 @@ class DatasetRows:
             return None
         return sum(dataset.num_rows for dataset in splits)
 
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Other columns that could be of images, or ids; of a stream nothing is known."""
+        from datasets import Dataset
+
+        for dataset in self._splits().values():
+            if isinstance(dataset, Dataset):
+                schema = _schema(dataset.features)
+                return columns_left_out(schema, *self._columns(schema))
+        return ()
+
     def _splits(self) -> dict[str, Any]:
         is_dict = isinstance(self.dataset, dict)
         return {str(k): v for k, v in self.dataset.items()} if is_dict else {"": self.dataset}
@@ -77,14 +99,17 @@ class DatasetRows:
         from datasets import Image as ImageFeature
 
         dataset = dataset.with_format(None)  # a user's transform would hide the stored values
-        column, id_column = self._columns(dataset.features)
-        feature = dataset.features[column]
-        images = dataset.select_columns([column])
-        if isinstance(feature, ImageFeature):
-            images = images.cast_column(column, ImageFeature(decode=False))
-        elif _kind(feature) == "array":
+        schema = _schema(dataset.features)
+        column, id_column = self._columns(schema)
+        dtype = pixel_type(column.type)
+        images = dataset.select_columns([column.top])
+        if isinstance(dataset.features[column.top], ImageFeature):
+            images = images.cast_column(column.top, ImageFeature(decode=False))
+        elif dtype is not None:
             images = images.with_format("numpy")
-        load = partial(self._load_row, images, column, _array_type(feature))
+        else:
+            images = images.with_format("arrow")
+        load = partial(self._load_row, images, column, dtype)
         row_id = RowIds(prefix)
         for row, value in enumerate(_ids(dataset, id_column)):
             yield Record(row_id(row, value), self.name, partial(load, row))
@@ -92,31 +117,39 @@ class DatasetRows:
     def _streamed(self, dataset: Any, prefix: str) -> Iterator[Record]:
         if dataset.features:
             dataset = dataset.decode(False)
-        features = dataset.features or next(iter(dataset.take(1)), None)
-        if features is None:
-            return
-        column, id_column = self._columns(features)
-        dtype = _array_type(features[column])
+            schema = _schema(dataset.features)
+        else:
+            first = next(iter(dataset.take(1)), None)
+            if first is None:
+                return
+            schema = _schema_of_row(first)
+        column, id_column = self._columns(schema)
+        dtype = pixel_type(column.type)
         if dataset.features:
-            dataset = dataset.select_columns([column, *([id_column] if id_column else [])])
+            wanted = [column.top, *([id_column.top] if id_column else [])]
+            dataset = dataset.select_columns(list(dict.fromkeys(wanted)))
         row_id = RowIds(prefix)
         for row, cells in enumerate(dataset):
-            id = row_id(row, cells[id_column] if id_column else row)
-            yield Record(id, self.name, partial(self._load_cell, cells[column], dtype))
+            id = row_id(row, id_column.of(cells[id_column.top]) if id_column else row)
+            value = column.of(cells[column.top])
+            yield Record(id, self.name, partial(self._load_cell, value, dtype))
 
-    def _columns(self, features: Mapping[str, Any]) -> tuple[str, str | None]:
-        kinds: dict[str, Kind | None] = {name: _kind(f) for name, f in features.items()}
-        ids = [name for name, feature in features.items() if _is_id(feature)]
-        return pick_image_column(kinds, str(self)), pick_id_column(ids)
+    def _columns(self, schema: pa.Schema) -> tuple[Column, Column | None]:
+        image = choose_image_column(schema, self.column, str(self))
+        return image, choose_id_column(schema, self.id_column, image, str(self))
 
-    def _load_row(self, images: Any, column: str, dtype: str | None, row: int) -> Image.Image:
-        return self._load_cell(images[row][column], dtype)
+    def _load_row(self, images: Any, column: Column, dtype: Any, row: int) -> Image.Image:
+        value = images[row][column.top]
+        if hasattr(value, "to_pylist"):
+            (value,) = value.to_pylist()
+        return self._load_cell(column.of(value), dtype)
 
-    def _load_cell(self, value: Any, dtype: str | None) -> Image.Image:
+    def _load_cell(self, value: Any, dtype: Any) -> Image.Image:
         if dtype is not None and value is not None:
             # `datasets` hands out lists, or int64 whatever was stored; 16 bits must stay 16.
             value = np.asarray(value).astype(dtype)
-        return image_in_cell(value, self.root, self.max_pixels)
+        paths = TablePaths(self.root, self.outside, self.hub)
+        return image_in_cell(value, paths, self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -134,6 +167,9 @@ class DatasetFolder:
 
     path: Path
     max_pixels: int | None = MAX_PIXELS
+    column: str | None = None
+    id_column: str | None = None
+    outside: bool = False
 
     @property
     def name(self) -> str:
@@ -149,17 +185,27 @@ class DatasetFolder:
         """The number of rows of all splits; opens the dataset, reads no row."""
         return self._rows().count()
 
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Images and shards that lie in the folder beside the dataset's own files, and columns."""
+        return self._rows().left_out() + Folder(self.path).beside_dataset()
+
     @staticmethod
     def recognises(path: Path) -> bool:
         """Whether `path` is such a folder."""
-        return (path / "dataset_dict.json").is_file() or (
-            (path / "state.json").is_file() and (path / "dataset_info.json").is_file()
-        )
+        return is_dataset(path)
 
     def _rows(self) -> DatasetRows:
         from datasets import load_from_disk
 
-        return DatasetRows(load_from_disk(str(self.path)), self.name, self.path, self.max_pixels)
+        return DatasetRows(
+            load_from_disk(str(self.path)),
+            self.name,
+            self.path,
+            self.max_pixels,
+            self.column,
+            self.id_column,
+            self.outside,
+        )
 
 
 @dataclass(frozen=True)
@@ -168,17 +214,23 @@ class HubDataset:
 
     Without a `split`, all of them. Raises what `datasets.load_dataset` raises, when iterated.
 
-    >>> HubDataset.from_spec("hf:owner/photos/small:train")
-    HubDataset(path='owner/photos', config='small', split='train', max_pixels=89478485)
+    >>> source = HubDataset.from_spec("hf:owner/photos/small:train")
+    >>> source.path, source.config, source.split
+    ('owner/photos', 'small', 'train')
     """
 
     path: str
     config: str | None = None
     split: str | None = None
     max_pixels: int | None = MAX_PIXELS
+    column: str | None = None
+    id_column: str | None = None
+    outside: bool = False
 
     @classmethod
-    def from_spec(cls, spec: str, max_pixels: int | None = MAX_PIXELS) -> HubDataset:
+    def from_spec(
+        cls, spec: str, max_pixels: int | None = MAX_PIXELS, **options: Any
+    ) -> HubDataset:
         """The dataset of `hf:[owner/]name[/config][:split]`; with a config, an owner is needed.
 
         Raises `ValueError` for anything else.
@@ -190,7 +242,7 @@ class HubDataset:
                 f"a hub dataset is written 'hf:owner/name[/config][:split]', got {spec!r}"
             )
         config = parts[2] if len(parts) == 3 else None
-        return cls("/".join(parts[:2]), config, split or None, max_pixels)
+        return cls("/".join(parts[:2]), config, split or None, max_pixels, **options)
 
     @property
     def name(self) -> str:
@@ -205,58 +257,51 @@ class HubDataset:
         from datasets import load_dataset
 
         dataset = load_dataset(self.path, self.config, split=self.split, streaming=True)
-        return iter(DatasetRows(dataset, self.name, max_pixels=self.max_pixels))
+        rows = DatasetRows(
+            dataset,
+            self.name,
+            max_pixels=self.max_pixels,
+            column=self.column,
+            id_column=self.id_column,
+            outside=self.outside,
+            hub=self.path,
+        )
+        return iter(rows)
 
     def count(self) -> None:
         """Not known of a stream."""
         return None
 
 
-def _ids(dataset: Any, column: str | None) -> Iterator[Any]:
+def _ids(dataset: Any, column: Column | None) -> Iterator[Any]:
     if column is None:
         yield from range(dataset.num_rows)
         return
-    for batch in dataset.select_columns([column]).iter(_ROWS):
-        yield from batch[column]
+    # As Arrow: Python's lists would make of bytes and dates what the features say.
+    ids = dataset.select_columns([column.top]).with_format("arrow")
+    for batch in ids.iter(_ROWS):
+        yield from map(column.of, batch.column(0).to_pylist())
 
 
-def _kind(feature: Any) -> Kind | None:
-    # A feature, or, of a stream that does not declare its features, the first row's value.
-    from datasets import Array2D, Array3D, Value
-    from datasets import Image as ImageFeature
+def _schema(features: Any) -> pa.Schema:
+    """The Arrow types of a dataset's columns, but for sound and film, which are stored as images
+    are."""
+    from datasets import Features
 
-    if isinstance(feature, ImageFeature):
-        return "struct"
-    if isinstance(feature, Value):
-        return _VALUE_KINDS.get(feature.dtype)
-    if isinstance(feature, Mapping):
-        return "struct" if {"bytes", "path"} & set(feature) else None
-    if isinstance(feature, (bytes, str)):
-        return "bytes" if isinstance(feature, bytes) else "path"
-    if isinstance(feature, (Array2D, Array3D)):
-        return "array"
-    return "array" if _depth(feature) >= 2 else None
+    moving = ("Audio", "Video")
+    kept = {n: f for n, f in features.items() if type(f).__name__ not in moving}
+    return Features(kept).arrow_schema
 
 
-def _depth(feature: Any) -> int:
-    if isinstance(feature, np.ndarray):
-        return feature.ndim
-    if isinstance(feature, list):
-        return 1 + (_depth(feature[0]) if feature else 0)
-    inner = getattr(feature, "feature", None)  # of `datasets.List` and its relatives
-    return 0 if inner is None else 1 + _depth(inner)
+def _schema_of_row(cells: Mapping[str, Any]) -> pa.Schema:
+    """The types of one row's values, of a stream that does not declare its columns."""
+    import pyarrow as pa
 
+    def type_of(value: Any) -> pa.DataType:
+        try:
+            value = value.tolist() if isinstance(value, np.ndarray) else value
+            return pa.array([value]).type
+        except (pa.ArrowException, TypeError):
+            return pa.null()
 
-def _array_type(feature: Any) -> str | None:
-    if isinstance(feature, Mapping) or _kind(feature) != "array":
-        return None
-    while (inner := getattr(feature, "feature", None)) is not None:
-        feature = inner
-    return getattr(feature, "dtype", None)
-
-
-def _is_id(feature: Any) -> bool:
-    dtype = getattr(feature, "dtype", None)
-    if isinstance(dtype, str):
-        return dtype in ("string", "large_string") or dtype.lstrip("u").startswith("int")
-    return isinstance(feature, (str, int))
+    return pa.schema([(name, type_of(value)) for name, value in cells.items()])

@@ -15,8 +15,10 @@ import numpy as np
 from PIL import Image
 
 from jepa_jax.data.decoding import MAX_PIXELS
+from jepa_jax.data.files import open_regular, stamp_of
+from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.pixels import image_from_array
-from jepa_jax.data.record import Record, broken, writable_id
+from jepa_jax.data.record import Record, broken, is_storage_error, writable_id
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Npz:
     its own image from a file written by `np.savez`; from `np.savez_compressed`, which cannot be
     entered in the middle, the record holds the image's array.
 
-    Raises `ValueError` if the file is no .npz or has no array of images.
+    A file that is no .npz or has no array of images is one record, '(the file)', whose `load()`
+    raises; `check` raises `ValueError` for it.
 
     >>> import tempfile
     >>> from jepa_jax.data import Npz
@@ -71,32 +74,47 @@ class Npz:
 
     def __iter__(self) -> Iterator[Record]:
         prefix = writable_id(f"{self.label}/" if self.label else "")
-        for entry in self._entries():
+        stamp = stamp_of(self.path)
+        try:
+            entries = self._entries()
+        except (OSError, ValueError) as error:
+            yield broken(f"{prefix}(the file)", self.name, _loss(f"{error}", error))
+            return
+        for entry in entries:
             key = f"{prefix}{writable_id(entry.key)}"
             index = 0
             try:
                 for load in _loads(self.path, entry, self.max_pixels):
-                    yield Record(f"{key}/{index}", self.name, load)
+                    yield Record(f"{key}/{index}", self.name, load, stamp)
                     index += 1
             except (OSError, EOFError, zlib.error, zipfile.BadZipFile, ValueError) as error:
                 message = f"{self.path}, array {entry.key!r}: {error}; what follows is lost"
-                yield broken(f"{key}/(rest of the array)", self.name, message)
+                yield broken(f"{key}/(rest of the array)", self.name, _loss(message, error))
 
     def count(self) -> int:
-        """The number of images, from the arrays' headers."""
-        return sum(entry.images() for entry in self._entries())
+        """The number of images, from the arrays' headers; 1 if they cannot be read: a record."""
+        try:
+            return sum(entry.images() for entry in self._entries())
+        except (OSError, ValueError):
+            return 1
 
     def check(self) -> None:
         """Raise `ValueError` if the file cannot be read or has no array of images."""
         self._entries()
 
-    def _entries(self) -> list[_Entry]:
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Arrays that are none of images; nothing where the file cannot be read."""
+        tally = Tally()
         try:
-            with zipfile.ZipFile(self.path) as archive, self.path.open("rb") as file:
-                infos = [i for i in archive.infolist() if i.filename.endswith(".npy")]
-                entries = [_entry(archive, info, file) for info in infos]
-        except (zipfile.BadZipFile, ValueError, EOFError, zlib.error, struct.error) as error:
-            raise ValueError(f"{self.path} is not a readable .npz file: {error}") from error
+            for entry in self._arrays():
+                if not entry.images():
+                    tally.add("arrays", f"{entry.key} {entry.dtype} {entry.shape}")
+        except (OSError, ValueError):
+            return ()
+        return tally.entries()
+
+    def _entries(self) -> list[_Entry]:
+        entries = self._arrays()
         images = [entry for entry in entries if entry.images()]
         if not images:
             found = ", ".join(f"{e.key!r} {e.dtype} {e.shape}" for e in entries) or "no array"
@@ -106,19 +124,33 @@ class Npz:
             )
         return images
 
+    def _arrays(self) -> list[_Entry]:
+        try:
+            with open_regular(self.path) as file, zipfile.ZipFile(file) as archive:
+                infos = [i for i in archive.infolist() if i.filename.endswith(".npy")]
+                return [_entry(archive, info, self.path) for info in infos]
+        except (zipfile.BadZipFile, ValueError, EOFError, zlib.error, struct.error) as error:
+            raise ValueError(f"{self.path} is not a readable .npz file: {error}") from error
+
+
+def _loss(message: str, error: Exception) -> str | Exception:
+    """What a lost part raises: the storage's own error, or what is wrong with the file."""
+    return error if is_storage_error(error) else message
+
 
 def _is_one_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[-1] in (1, 3, 4)
 
 
-def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) -> _Entry:
+def _entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> _Entry:
     with archive.open(info) as array:
         shape, fortran, dtype = _header(array)
         header_size = array.tell()
     offset = None
     if info.compress_type == zipfile.ZIP_STORED:
-        file.seek(info.header_offset + 26)
-        name_size, extra_size = struct.unpack("<HH", file.read(4))
+        with path.open("rb") as file:
+            file.seek(info.header_offset + 26)
+            name_size, extra_size = struct.unpack("<HH", file.read(4))
         offset = info.header_offset + 30 + name_size + extra_size + header_size
     return _Entry(info.filename.removesuffix(".npy"), shape, dtype, fortran, offset)
 

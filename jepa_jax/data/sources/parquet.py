@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from jepa_jax.data.columns import Kind, RowIds, image_in_cell, pick_id_column, pick_image_column
+from jepa_jax.data.columns import (
+    Column,
+    choose_id_column,
+    choose_image_column,
+    columns_left_out,
+    image_in_cell,
+    kind_of,
+    pixel_type,
+)
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
+from jepa_jax.data.files import open_regular, stamp_of
+from jepa_jax.data.left_out import LeftOut
+from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
+from jepa_jax.data.row_ids import RowIds
+from jepa_jax.data.table_paths import TablePaths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,13 +39,16 @@ _BUFFER = 1 << 20  # bytes; without it pyarrow reads a row group's whole column 
 class Parquet:
     """The rows of a Parquet file, in order.
 
-    The image column is `column`, or found (`columns.pick_image_column`); a cell is a file's
-    bytes, a path below the Parquet file's folder, or the {bytes, path} pair of `datasets`. The id
-    is '<file name>/<id column or row number>' (`columns.RowIds`); `label` replaces the file's
-    name. Iterating reads the id column alone: images are read, in small batches, by `load()`.
+    The image column is `column`, or found (`columns.pick_image_column`); a cell is a file's bytes,
+    a path, the {bytes, path} pair of `datasets`, pixels, or a list of one of these. The id is
+    '<file name>/<id column or row number>' (`row_ids.RowIds`); the id column is `id_column`, or the
+    first named like one. Both may be paths: a struct's field 'meta.uid', a place in a list
+    'images.0'. `label` replaces the file's name. Paths lead to files below the Parquet file's
+    folder, or anywhere if `outside` (`table_paths.TablePaths`). Iterating reads the id column
+    alone: images are read, in small batches, by `load()`.
 
-    Raises `ValueError` if there is no column of images. A file or a row group that cannot be read
-    gives one record, '<file name>/(...)', whose `load()` raises `UnreadableImage`.
+    A file without a column of images, and a file or a row group that cannot be read, give one
+    record, '<file name>/(...)', whose `load()` raises. `check` raises `ValueError` for such a file.
 
     >>> import io, tempfile
     >>> import pyarrow as pa, pyarrow.parquet as pq
@@ -51,6 +66,8 @@ class Parquet:
     label: str = ""
     column: str | None = None
     max_pixels: int | None = MAX_PIXELS
+    id_column: str | None = None
+    outside: bool = False
 
     @property
     def name(self) -> str:
@@ -63,36 +80,46 @@ class Parquet:
         import pyarrow as pa
 
         prefix = writable_id(self.label or self.path.name) + "/"
+        stamp = stamp_of(self.path)
         try:
             table = _open(self.path)
-        except (pa.ArrowException, OSError) as error:
-            yield broken(f"{prefix}(the file)", self.name, f"{self.path}: {error}")
-            return
-        with table:
-            column, id_column = self._columns(table.schema_arrow)
-            row_id, row = RowIds(prefix), 0
-            for group in range(table.num_row_groups):
-                images, start = _Images(self.path, group, column), row
-                try:
-                    for value in _ids(table, group, id_column):
-                        load = partial(_load, images, row - start, self.max_pixels)
-                        yield Record(row_id(row, value), self.name, load)
-                        row += 1
-                except (pa.ArrowException, OSError) as error:
-                    message = f"{self.path}, row group {group}: {error}"
-                    rest = f"{prefix}(rest of row group {group})"
-                    yield broken(rest, self.name, message)
-                row = start + table.metadata.row_group(group).num_rows
+            with table:
+                yield from self._rows(table, prefix, stamp)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            yield broken(f"{prefix}(the file)", self.name, _loss(f"{self.path}: {error}", error))
 
-    def count(self) -> int | None:
-        """The number of rows, from the file's footer; None if it cannot be read."""
+    def _rows(
+        self, table: pq.ParquetFile, prefix: str, stamp: Callable[[], str | None]
+    ) -> Iterator[Record]:
+        import pyarrow as pa
+
+        column, id_column = self._columns(table.schema_arrow)
+        dtype = pixel_type(column.type)
+        paths = TablePaths(self.path.parent, self.outside)
+        row_id, row = RowIds(prefix), 0
+        for group in range(table.num_row_groups):
+            images, start = _Images(self.path, group, column), row
+            try:
+                for value in _ids(table, group, id_column):
+                    load = partial(_load, images, row - start, paths, self.max_pixels, dtype)
+                    yield Record(row_id(row, value), self.name, load, stamp)
+                    row += 1
+            except (pa.ArrowException, OSError) as error:
+                message = f"{self.path}, row group {group}: {error}"
+                rest = f"{prefix}(rest of row group {group})"
+                yield broken(rest, self.name, _loss(message, error))
+            row = start + table.metadata.row_group(group).num_rows
+
+    def count(self) -> int:
+        """The number of rows, from the file's footer; 1 if it cannot be read: its own record."""
         import pyarrow as pa
 
         try:
             with _open(self.path) as table:
+                self._columns(table.schema_arrow)
                 return table.metadata.num_rows
-        except (pa.ArrowException, OSError):
-            return None
+        except (pa.ArrowException, OSError, ValueError):
+            return 1
 
     def check(self) -> None:
         """Raise `ValueError` if the file cannot be read or has no column of images."""
@@ -101,21 +128,38 @@ class Parquet:
         try:
             with _open(self.path) as table:
                 self._columns(table.schema_arrow)
-        except (pa.ArrowException, OSError) as error:
+        except pa.ArrowException as error:
+            raise ValueError(f"{self.path} is not a readable Parquet file: {error}") from error
+        except OSError as error:
+            if is_storage_error(error):
+                raise
             raise ValueError(f"{self.path} is not a readable Parquet file: {error}") from error
 
-    def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
+    def holds_images(self) -> bool:
+        """Whether there is a column of images, and not one of paths found by its name."""
         import pyarrow as pa
 
-        kinds: dict[str, Kind | None] = {f.name: _kind(f.type) for f in schema}
-        if self.column is not None and kinds.get(self.column) is None:
-            raise ValueError(
-                f"`column` must be a column of images of {self.path}, got {self.column!r}; "
-                f"its columns are {', '.join(map(repr, kinds))}"
-            )
-        texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
-        ids = [f.name for f in schema if any(of(f.type) for of in texts)]
-        return self.column or pick_image_column(kinds, self.name), pick_id_column(ids)
+        try:
+            with _open(self.path) as table:
+                image, _ = self._columns(table.schema_arrow)
+        except (pa.ArrowException, OSError, ValueError):
+            return False
+        return self.column is not None or kind_of(image.type) != "path"
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Other columns that could be of images, or ids; none where the file cannot be read."""
+        import pyarrow as pa
+
+        try:
+            with _open(self.path) as table:
+                schema = table.schema_arrow
+                return columns_left_out(schema, *self._columns(schema))
+        except (pa.ArrowException, OSError, ValueError):
+            return ()
+
+    def _columns(self, schema: pa.Schema) -> tuple[Column, Column | None]:
+        image = choose_image_column(schema, self.column, self.name)
+        return image, choose_id_column(schema, self.id_column, image, self.name)
 
 
 class _Images:
@@ -125,7 +169,7 @@ class _Images:
     them costs reading the row group from its start again.
     """
 
-    def __init__(self, path: Path, group: int, column: str) -> None:
+    def __init__(self, path: Path, group: int, column: Column) -> None:
         self._path, self._group, self._column = path, group, column
         self._lock = threading.Lock()
         self._batches: Iterator[pa.RecordBatch] = iter(())
@@ -137,7 +181,7 @@ class _Images:
             if not self._kept or row < self._kept[0][0]:
                 table = _open(self._path)
                 self._batches = table.iter_batches(
-                    _ROWS, row_groups=[self._group], columns=[self._column], use_threads=False
+                    _ROWS, row_groups=[self._group], columns=[self._column.read], use_threads=False
                 )
                 self._kept, self._next = [], 0
             while row >= self._next:
@@ -149,45 +193,41 @@ class _Images:
                 self._kept = [*self._kept[-1:], (self._next, values)]
                 self._next += len(values)
             start, values = next(b for b in reversed(self._kept) if b[0] <= row)
-        return values[row - start].as_py()
+        return self._column.of(values[row - start].as_py())
 
 
-def _load(images: _Images, row: int, max_pixels: int | None) -> Image.Image:
+def _load(
+    images: _Images, row: int, paths: TablePaths, max_pixels: int | None, dtype: Any
+) -> Image.Image:
     import pyarrow as pa
 
     try:
         value = images[row]
     except (pa.ArrowException, OSError, StopIteration) as error:
+        if is_storage_error(error):
+            raise
         where = f"{images._path}, row group {images._group}"
         raise UnreadableImage(f"corrupt Parquet column in {where}: {error}") from error
-    return image_in_cell(value, images._path.parent, max_pixels)
+    return image_in_cell(value, paths, max_pixels, dtype)
 
 
 def _open(path: Path) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
+    open_regular(path).close()  # Raises for a named pipe, which would be waited for.
     return pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
 
 
-def _ids(table: pq.ParquetFile, group: int, column: str | None) -> Iterator[Any]:
+def _ids(table: pq.ParquetFile, group: int, column: Column | None) -> Iterator[Any]:
     if column is None:
         first = sum(table.metadata.row_group(g).num_rows for g in range(group))
         yield from range(first, first + table.metadata.row_group(group).num_rows)
         return
-    for batch in table.iter_batches(8192, row_groups=[group], columns=[column], use_threads=False):
-        yield from batch.column(0).to_pylist()
+    names = [column.read]
+    for batch in table.iter_batches(8192, row_groups=[group], columns=names, use_threads=False):
+        yield from map(column.of, batch.column(0).to_pylist())
 
 
-def _kind(type: pa.DataType) -> Kind | None:
-    import pyarrow as pa
-
-    if pa.types.is_struct(type):
-        fields = {type.field(i).name for i in range(type.num_fields)}
-        return "struct" if fields & {"bytes", "path"} else None
-    if pa.types.is_dictionary(type):
-        return _kind(type.value_type)
-    if pa.types.is_binary(type) or pa.types.is_large_binary(type):
-        return "bytes"
-    if pa.types.is_string(type) or pa.types.is_large_string(type):
-        return "path"
-    return None
+def _loss(message: str, error: Exception) -> str | Exception:
+    """What a lost part raises: the storage's own error, or what is wrong with the file."""
+    return error if is_storage_error(error) else message

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from jepa_jax.data.record import Record
+from jepa_jax.data.left_out import LeftOut, left_out
+from jepa_jax.data.record import Record, broken, writable_id
 
 
 @runtime_checkable
 class Source(Protocol):
     """An iterable of `Record`s that gives the same ones in the same order every time.
+
+    It may say, by `left_out()`, what it leaves out: `jepa_jax.data.left_out.LeftOut`s.
 
     >>> from PIL import Image
     >>> from jepa_jax.data import Record, Source
@@ -40,7 +43,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """Several sources, one after the other.
+    """Several sources, one after the other; `skipped`: what lies beside them.
 
     >>> from jepa_jax.data import Chain, FileList
     >>> both = Chain("two lists", (FileList(("b.png",)), FileList(("a.png", "c.png"))))
@@ -50,18 +53,26 @@ class Chain:
 
     name: str
     sources: tuple[Source, ...]
+    skipped: tuple[LeftOut, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
         return f"{len(self.sources)} files of {self.name}"
 
     def __iter__(self) -> Iterator[Record]:
         for source in self.sources:
-            yield from source
+            try:
+                yield from source
+            except Exception as error:  # One file's fault is its own row; the others go on.
+                yield broken(f"{writable_id(source.name)} (the rest)", self.name, error)
 
     def count(self) -> int | None:
         """The sum of the sources' counts; None if one is not known."""
         counts = [source.count() for source in self.sources]
         return None if None in counts else sum(count for count in counts if count is not None)
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What lies beside the sources, and what the first of them leaves out."""
+        return self.skipped + (left_out(self.sources[0]) if self.sources else ())
 
 
 @dataclass(frozen=True)

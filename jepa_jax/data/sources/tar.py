@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import posixpath
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,28 +18,34 @@ from tarfile import (
     TarFile,
     TarInfo,
 )
+from typing import IO, cast
 
 from PIL import Image
 
+from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS, decode
-from jepa_jax.data.kinds import has_image_extension
-from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
+from jepa_jax.data.files import open_regular, stamp_of
+from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
+from jepa_jax.data.sources.tar_links import Links
 
-TAR_EXTENSIONS = (".tar", ".tar.gz", ".tgz")
+TAR_EXTENSIONS = kinds.SHARDS["tar"]
 
-_DAMAGE = (TarError, OSError, EOFError, zlib.error)
+_DAMAGE = (TarError, OSError, EOFError, zlib.error, UnreadableImage)
 
 
 @dataclass(frozen=True)
 class Tar:
-    """The members of a tar archive with an image's extension, in the archive's order.
+    """The images in a tar archive, by their names or first bytes, in the archive's order.
 
     The id is '<archive name>/<member name>'; `label` replaces the archive's name. Hidden members
-    (macOS leaves '._photo.jpg' beside 'photo.jpg') and others are left out. Of a plain tar, a
-    record holds where its bytes lie and reads them in `load()`; of a gzipped one, which cannot be
-    entered in the middle, it holds the bytes. Where the archive is truncated or corrupt, a last
-    record, '<archive name>/(rest of the archive)', raises `UnreadableImage`. A member stored
-    twice gives the same id twice.
+    (macOS leaves '._photo.jpg' beside 'photo.jpg') and other files are left out. A link to another
+    member is that member's image. An archive in the archive, and a member in a format that Pillow
+    cannot decode here (.heic), are records whose `load()` says so.
+
+    Of a plain tar, a record holds where its bytes lie and reads them in `load()`; of a gzipped one,
+    which cannot be entered in the middle, it holds the bytes. Where the archive is truncated or
+    corrupt, a last record, '<archive name>/(rest of the archive)', raises `UnreadableImage`. A
+    member stored twice gives the same id twice.
 
     >>> import tarfile, tempfile
     >>> from importlib.resources import files
@@ -61,35 +70,78 @@ class Tar:
 
     def __iter__(self) -> Iterator[Record]:
         label = writable_id(self.label or self.path.name)
+        stamp = stamp_of(self.path)
         try:
-            with self.path.open("rb") as file:
-                zipped = file.read(2) == b"\x1f\x8b"
-            mode = "r:gz" if zipped else "r:"
-            with TarFile.open(self.path, mode, tarinfo=_StrictHeader) as tar:
-                while (member := tar.next()) is not None:
-                    tar.members.clear()  # pyright: ignore  (it would keep every header read)
-                    if _is_image(member):
-                        yield self._record(tar, member, label, zipped)
+            with open_regular(self.path) as raw:
+                zipped = raw.read(2) == b"\x1f\x8b"
+                raw.seek(0)
+                file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
+                links = Links(self.path, zipped)
+                for tar, member in _members(file):
+                    record = self._record(tar, member, label, links, zipped)
+                    if record is not None:
+                        yield Record(record.id, record.source, record.load, stamp)
         except _DAMAGE as error:
             message = f"{self.path}: {str(error) or type(error).__name__}; what follows is lost"
-            yield broken(f"{label}/(rest of the archive)", self.name, message)
+            lost: str | Exception = error if is_storage_error(error) else message
+            yield broken(f"{label}/(rest of the archive)", self.name, lost)
 
     def count(self) -> None:
         """Not known without reading the archive."""
         return None
 
-    def _record(self, tar: TarFile, member: TarInfo, label: str, zipped: bool) -> Record:
+    def contents(self) -> str:
+        """What the archive holds, in words; reads all of its headers."""
+        endings: Counter[str] = Counter()
+        with open_regular(self.path) as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
+            for _, member in _members(file):
+                if not member.isdir():
+                    endings[kinds.extension(member.name) or "without an extension"] += 1
+        return ", ".join(f"{n} {ending}" for ending, n in endings.most_common()) or "nothing"
+
+    def _record(
+        self, tar: TarFile, member: TarInfo, label: str, links: Links, zipped: bool
+    ) -> Record | None:
         # './a.png', as `tar cf x.tar -C folder .` writes it, is 'a.png'.
-        id = f"{label}/{writable_id(member.name.removeprefix('./'))}"
-        if not member.isreg():
-            # Following it means a look at another place of the archive, perhaps already past.
-            return broken(id, self.name, f"a link to {member.linkname!r} within the archive")
+        name = member.name.removeprefix("./")
+        if member.isdir() or any(part[0] == "." for part in name.split("/") if part.strip(".")):
+            return None
+        id, link = f"{label}/{writable_id(name)}", member.issym() or member.islnk()
+        target = member.linkname if link else name
+        if kinds.is_lost_image(name) or kinds.is_archive(name):
+            return broken(id, self.name, f"{name}, in the archive: {_needed(name)}")
+        if link or not member.isreg():
+            if not (kinds.has_image_extension(name) or kinds.has_image_extension(target)):
+                return None
+            if not link:
+                return broken(id, self.name, f"{name}, in the archive, is not a file")
+            place = member.offset if member.islnk() else None
+            load = partial(_load_link, links, member.name, target, place, self.max_pixels)
+            return Record(id, self.name, load)
         if zipped or member.issparse():
-            file = tar.extractfile(member)
-            data = file.read() if file else b""
+            file = cast(IO[bytes], tar.extractfile(member))
+            head = file.read(kinds.HEAD)
+            if not kinds.is_image(name, lambda: head):
+                return None
+            data = head + file.read()
             return Record(id, self.name, partial(decode, data, max_pixels=self.max_pixels))
+        if not kinds.is_image(
+            name, lambda: cast(IO[bytes], tar.extractfile(member)).read(kinds.HEAD)
+        ):
+            return None
         load = partial(_load, self.path, member.offset_data, member.size, self.max_pixels)
         return Record(id, self.name, load)
+
+
+def _members(file: IO[bytes]) -> Iterator[tuple[TarFile, TarInfo]]:
+    """Every member, with the archive as it is read."""
+    with TarFile.open(fileobj=file, mode="r:", tarinfo=_StrictHeader) as tar:
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # pyright: ignore  (it would keep every header read)
+            yield tar, member
 
 
 class _StrictHeader(TarInfo):
@@ -106,14 +158,12 @@ class _StrictHeader(TarInfo):
             raise ReadError(f"truncated or corrupt tar archive ({error} at byte {at})") from error
 
 
-def _is_image(member: TarInfo) -> bool:
-    hidden = any(part[0] == "." for part in member.name.split("/") if part not in ("", ".", ".."))
-    is_file = member.isreg() or member.issym() or member.islnk()
-    return is_file and not hidden and has_image_extension(member.name)
+def _needed(name: str) -> str:
+    return kinds.what_is_needed(name) or "an archive that is not looked into: unpack it"
 
 
 def _load(path: Path, offset: int, size: int, max_pixels: int | None) -> Image.Image:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         file.seek(offset)
         data = file.read(size)
     if len(data) < size:
@@ -121,3 +171,11 @@ def _load(path: Path, offset: int, size: int, max_pixels: int | None) -> Image.I
             f"truncated archive {path}: the member has {size} bytes, {len(data)} are there"
         )
     return decode(data, max_pixels=max_pixels)
+
+
+def _load_link(
+    links: Links, name: str, target: str, place: int | None, max_pixels: int | None
+) -> Image.Image:
+    # A hard link is written as from the top of the archive, another one as from its own folder.
+    path = target if place is not None else posixpath.join(posixpath.dirname(name), target)
+    return decode(links.read(path, place), max_pixels=max_pixels)

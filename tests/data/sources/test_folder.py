@@ -1,11 +1,13 @@
 """A folder: which files, in which order, under which ids."""
 
 import os
+import socket
 
 import pytest
-from image_files import BLUE, GREEN, RED, colours, ids, png, write
+from image_files import BLUE, GREEN, RED, colours, encoded, ids, png, write
+from PIL import Image
 
-from jepa_jax.data import Folder, UnreadableImage
+from jepa_jax.data import Folder, UnreadableImage, open_source
 
 
 @pytest.fixture
@@ -42,10 +44,92 @@ def test_links_are_followed_but_not_round_in_circles(tmp_path):
     assert colours(source) == [RED, BLUE, "FileNotFoundError"]
 
 
-def test_a_pipe_is_left_out(tmp_path):
+def test_what_is_no_file_is_a_record_and_is_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    assert ids(Folder(tmp_path)) == []
-    assert Folder(tmp_path).is_empty()
+    (tmp_path / "link.jpg").symlink_to("pipe.png")
+    (tmp_path / "null.png").symlink_to(os.devnull)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s.png"))
+        os.mkfifo(tmp_path / "other")
+        source = Folder(tmp_path)
+        assert ids(source) == ["link.jpg", "null.png", "pipe.png", "s.png"]
+        assert colours(source) == ["UnreadableImage"] * 4
+        with pytest.raises(UnreadableImage, match="is a named pipe, not a file"):
+            next(iter(source)).load()
+        assert [(e.kind, e.count) for e in source.left_out()] == [("not files", 1)]
+
+
+def test_links_that_lead_nowhere_cost_their_own_row_alone(tmp_path):
+    write(tmp_path / "b.png", png(BLUE))
+    for name, target in (
+        ("a.png", "a.png"),
+        ("loop", "loop"),
+        ("d.png", "b.png/x.png"),
+        ("through", "b.png/x"),
+        ("e.png", "gone.png"),
+        ("gone", "gone-too"),
+        ("long.jpg", "x" * 300),
+    ):
+        (tmp_path / name).symlink_to(target)
+    source = Folder(tmp_path)
+    assert ids(source) == ["a.png", "b.png", "d.png", "e.png", "long.jpg", "loop", "through"]
+    assert colours(source) == [
+        *("OSError", BLUE, "NotADirectoryError", "FileNotFoundError", "OSError", "OSError"),
+        "NotADirectoryError",
+    ]
+    assert source.count() == 7
+    assert [(e.kind, e.example) for e in source.left_out()] == [("links that lead nowhere", "gone")]
+
+
+def test_folders_deeper_than_pythons_stack(tmp_path):
+    depth, here = 1200, os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    with os.fdopen(os.open("x.png", os.O_CREAT | os.O_WRONLY, dir_fd=here), "wb") as file:
+        file.write(png(RED))
+    os.close(here)
+    assert ids(Folder(tmp_path)) == ["d/" * depth + "x.png"]
+    assert colours(Folder(tmp_path)) == [RED]
+
+
+def test_an_image_is_what_pillow_decodes_whatever_its_name(tmp_path):
+    for name in ("a.jpg_large", "b.jpeg~", "c", "d.img", "e.mpo", "f.JFIF"):
+        write(tmp_path / name, encoded(Image.new("RGB", (8, 8), RED), "JPEG"))
+    write(tmp_path / "notes", b"no image")
+    write(tmp_path / "data.bin", b"\0" * 100)
+    write(tmp_path / "g.txt", png())  # By its name, a text.
+    source = Folder(tmp_path)
+    assert ids(source) == ["a.jpg_large", "b.jpeg~", "c", "d.img", "e.mpo", "f.JFIF"]
+    assert "UnreadableImage" not in colours(source)
+
+
+def test_what_is_left_out_is_said_with_counts(tmp_path):
+    for name in ("a.png", "b.heic", "sub/c.HEIC", "d.jxl", "e.json", "f.json", ".hidden.png", "g"):
+        write(tmp_path / name, png() if name == "a.png" else b"?")
+    write(tmp_path / "h.tar", b"")
+    write(tmp_path / "i.zip", b"")
+    entries = {(e.kind, e.count, e.example, bool(e.reason)) for e in Folder(tmp_path).left_out()}
+    assert entries == {
+        (".heic", 2, "b.heic", True),
+        (".jxl", 1, "d.jxl", True),
+        (".zip", 1, "i.zip", True),
+        ("tar files", 1, "h.tar", True),
+        (".json", 2, "e.json", False),
+        ("hidden", 1, ".hidden.png", False),
+        ("without an extension", 1, "g", False),
+    }
+
+
+def test_a_folder_is_listed_once_for_all_that_is_said_of_it(folder, monkeypatch):
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(str(path)) or scandir(path))
+    source = open_source(folder.path)
+    assert (source.count(), len(source.left_out())) == (4, 4)
+    assert len(listed) == len(set(listed)) == 3
 
 
 def test_a_subfolder_that_cannot_be_listed_is_a_record(folder, monkeypatch):

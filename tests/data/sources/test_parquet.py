@@ -8,7 +8,7 @@ import pytest
 from image_files import BLUE, GREEN, RED, colours, ids, png, write
 
 import jepa_jax.data.sources.parquet as module
-from jepa_jax.data import Parquet, UnreadableImage
+from jepa_jax.data import Parquet, UnreadableImage, open_source
 
 
 def saved(path, columns, **options):
@@ -45,10 +45,34 @@ def test_null_empty_and_broken_cells_are_rows(tmp_path):
 
 def test_paths_are_below_the_tables_folder(tmp_path):
     write(tmp_path / "in" / "a.png", png(RED))
-    absolute = str(write(tmp_path / "b.png", png(GREEN)))
-    columns = {"file_name": ["a.png", absolute, "gone.png"], "label": [1, 2, 3]}
+    absolute = str(write(tmp_path / "in" / "sub" / "b.png", png(GREEN)))
+    columns = {"file_name": ["a.png", absolute, "sub/../a.png", "gone.png"], "label": [1, 2, 3, 4]}
     path = saved(tmp_path / "in" / "t.parquet", columns)
-    assert colours(Parquet(path)) == [RED, GREEN, "FileNotFoundError"]
+    assert colours(Parquet(path)) == [RED, GREEN, RED, "FileNotFoundError"]
+
+
+@pytest.mark.parametrize("cell", ["path", "struct"])
+def test_paths_out_of_the_tables_folder_are_followed_only_when_asked_for(tmp_path, cell):
+    outside = write(tmp_path / "b.png", png(GREEN))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.png").symlink_to("../b.png")
+    (tmp_path / "in" / "up").symlink_to("..")
+    paths = ["../b.png", str(outside), "link.png", "up/b.png", outside.as_uri()]
+    column = paths if cell == "path" else [{"bytes": None, "path": p} for p in paths]
+    path = saved(tmp_path / "in" / "t.parquet", {"image": column})
+    assert colours(Parquet(path)) == ["UnreadableImage"] * 5
+    for record in Parquet(path):
+        with pytest.raises(UnreadableImage, match=r"the table names .*--allow-outside"):
+            record.load()
+    assert colours(Parquet(path, outside=True)) == [GREEN] * 5
+    assert colours(open_source(path, outside=True)) == [GREEN] * 5
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.png", "zip://a.png::file:///etc/x.zip"])
+def test_no_address_is_asked_for_unless_it_is_allowed(tmp_path, address, monkeypatch):
+    monkeypatch.setattr("fsspec.open", lambda *_: pytest.fail("an address was opened"))
+    path = saved(tmp_path / "t.parquet", {"image": [address]})
+    assert colours(Parquet(path)) == ["UnreadableImage"]
 
 
 def test_the_struct_of_the_datasets_library(tmp_path):
@@ -73,7 +97,10 @@ def test_the_only_column_of_bytes_will_do_and_a_name_goes_first(tmp_path):
 
 def test_a_table_without_images_lists_its_columns(tmp_path):
     path = saved(tmp_path / "t.parquet", {"label": [1], "text": ["x"]})
-    for read in (Parquet(path).check, lambda: list(Parquet(path))):
+    (record,) = Parquet(path)
+    assert record.id == "t.parquet/(the file)"
+    assert Parquet(path).count() == 1
+    for read in (Parquet(path).check, record.load):
         with pytest.raises(
             ValueError, match=r"t\.parquet has no column of images.*'label', 'text'"
         ):
@@ -134,7 +161,7 @@ def test_threads_get_each_row_its_own_image(large):
 def test_a_damaged_file_is_one_record_that_raises(tmp_path):
     source = Parquet(write(tmp_path / "t.parquet", b"PAR1 and no more"))
     assert ids(source) == ["t.parquet/(the file)"]
-    assert source.count() is None
+    assert source.count() == 1
     assert colours(source) == ["UnreadableImage"]
     with pytest.raises(ValueError, match="not a readable Parquet file"):
         source.check()

@@ -1,0 +1,86 @@
+"""Links within a tar archive: the bytes of the member that one leads to."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import posixpath
+import threading
+import zlib
+from pathlib import Path
+from tarfile import TarError, TarFile
+from typing import IO, NamedTuple, cast
+
+from jepa_jax.data.files import open_regular
+from jepa_jax.data.record import UnreadableImage
+
+# A link may lead to a link; so many, and it leads round in circles.
+_MOST_LINKS = 40
+
+
+class _Member(NamedTuple):
+    """Where a member lies: its header, its content; `link`: the name that it leads to, or ''."""
+
+    at: int
+    offset: int
+    size: int
+    link: str
+
+
+class Links:
+    """The members of an archive by name, listed once, when the first link is read.
+
+    Cost: all headers; of a gzipped archive, unpacking all of it once, and for each link unpacking
+    it up to the member. Memory: about 300 bytes a member, where there are links.
+    """
+
+    def __init__(self, path: Path, zipped: bool) -> None:
+        self._path, self._zipped = path, zipped
+        self._lock = threading.Lock()
+        self._members: dict[str, list[_Member]] | None = None
+
+    def read(self, name: str, before: int | None) -> bytes:
+        """The content of the member of this name, or that it leads to.
+
+        The last one of the name; the last before the byte `before`, where that is given. Raises
+        `UnreadableImage` where there is none in the archive.
+        """
+        with self._lock:
+            if self._members is None:
+                self._members = self._listed()
+        member, wanted = None, posixpath.normpath(name)
+        for _ in range(_MOST_LINKS):
+            found = self._members.get(wanted, [])
+            member = next((m for m in reversed(found) if before is None or m.at < before), None)
+            if member is None:
+                raise UnreadableImage(f"a link to {wanted!r}, which is not in the archive")
+            if not member.link:
+                break
+            wanted = member.link
+        else:
+            raise UnreadableImage(f"a link that leads to itself, by {wanted!r}")
+        with open_regular(self._path) as raw:
+            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if self._zipped else raw
+            file.seek(member.offset)
+            data = file.read(member.size)
+        if len(data) < member.size:
+            raise UnreadableImage(f"truncated archive {self._path}: {wanted} is cut off")
+        return data
+
+    def _listed(self) -> dict[str, list[_Member]]:
+        members: dict[str, list[_Member]] = {}
+        # Of a damaged archive, the members up to the damage: the archive's own row says the rest.
+        with open_regular(self._path) as raw, contextlib.suppress(TarError, EOFError, zlib.error):
+            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if self._zipped else raw
+            with TarFile.open(fileobj=file, mode="r:") as tar:
+                while (member := tar.next()) is not None:
+                    tar.members.clear()  # pyright: ignore  (it would keep every header read)
+                    link = member.linkname if member.issym() or member.islnk() else ""
+                    if member.issym():
+                        link = posixpath.join(posixpath.dirname(member.name), link)
+                    if link or member.isreg():
+                        name = posixpath.normpath(member.name)
+                        link = posixpath.normpath(link) if link else ""
+                        entry = _Member(member.offset, member.offset_data, member.size, link)
+                        members.setdefault(name, []).append(entry)
+        return members
