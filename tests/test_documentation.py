@@ -9,6 +9,7 @@ import sys
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -65,7 +66,7 @@ def missing_paths(text):
 
 @each_page
 def test_commands_have_the_options_that_are_named(page):
-    commands = typer.main.get_command(app).commands
+    commands = typer.main.get_group(app).commands
     unknown = []
     for words in command_lines(page.read_text()):
         known = {o for p in commands[words[1]].params for o in (*p.opts, *p.secondary_opts)}
@@ -109,7 +110,7 @@ def test_ruff_is_the_same_everywhere():
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     pinned = re.findall(r'"ruff([^"]*)"', extras)
     assert len(pinned) > 1
-    hook = re.search(r"ruff-pre-commit\n +rev: v(\S+)", hooks)[1]
+    (hook,) = re.findall(r"ruff-pre-commit\n +rev: v(\S+)", hooks)
     assert set(pinned) == {f"=={hook}"}
 
 
@@ -121,7 +122,7 @@ def test_the_readme_is_short_and_its_python_runs(tmp_path, monkeypatch):
     for name in ("digit-0-a.png", "digit-1-a.png", "odd-black.png"):
         (tmp_path / "photos" / name).write_bytes((samples / name).read_bytes())
     monkeypatch.chdir(tmp_path)
-    names = {}
+    names: dict[str, Any] = {}
     exec(python_block(text), names)
     assert names["scores"].jepa_score.shape == (3,)
     assert names["scores"].rank.tolist() == [62] * 3
@@ -137,7 +138,7 @@ def test_examples_of_a_page_run(page):
 def python_block(text, after=""):
     """The first block of Python after some text."""
     start = text.index(after)
-    return re.search(r"^```python\n(.*?)^```", text[start:], re.MULTILINE | re.DOTALL)[1]
+    return re.findall(r"^```python\n(.*?)^```", text[start:], re.MULTILINE | re.DOTALL)[0]
 
 
 def module_of(code, name, monkeypatch):
@@ -155,9 +156,9 @@ def test_the_method_that_is_added_step_by_step(monkeypatch):
     checked = doctest.testmod(added)
     assert checked.attempted > 2
     assert checked.failed == 0
-    entry = eval(python_block(page, "## The entry"), vars(methods))
+    entry = eval(python_block(page, "## The entry"), dict(vars(methods)))
     monkeypatch.setitem(methods.METHODS, entry.name, entry)
-    of_command = {"encoder": None, "precision": "highest"}
+    of_command: Any = {"encoder": None, "precision": "highest"}
     estimator = make_estimator("isotropic", {"probes": 64}, **of_command)
     with pytest.raises(ValueError, match="--rank structural"):
         make_estimator("isotropic", {}, **of_command, rank="clip")
@@ -177,7 +178,7 @@ def test_the_family_that_is_added_step_by_step(monkeypatch, tmp_path):
     code = python_block(page, "## The file")
     added = module_of(code, "jepa_jax.encoders.families.msn", monkeypatch)
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48}
+    sizes: Any = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48}
     config = transformers.ViTMSNConfig(
         **sizes, num_hidden_layers=2, image_size=28, patch_size=14, layer_norm_eps=1e-3
     )
@@ -233,7 +234,7 @@ def test_examples_become_blocks_of_code():
 
 def test_the_command_line_page_has_every_command():
     page = site.command_line()
-    for name in typer.main.get_command(app).commands:
+    for name in typer.main.get_group(app).commands:
         assert f"## `jepa-jax {name}`" in page
 
 
