@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from jepa_jax import linalg
+from jepa_jax.xla import check_reductions
 
 NullBasis = Float[Array, "k r"] | Callable[[Float[Array, " k"]], Float[Array, "k r"]]
 Covariates = Callable[[], Mapping[str, Array]]
@@ -40,6 +41,7 @@ class Jacobian:
         null_basis: NullBasis | None = None,
         covariates: Covariates | None = None,
     ):
+        check_reductions()
         if chunk is not None and chunk < 1:
             raise ValueError(f"`chunk` must be at least 1, got {chunk}")
         x = jnp.asarray(x)

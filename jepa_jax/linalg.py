@@ -66,6 +66,10 @@ _inv = _one_at_a_time("inv_alone", jnp.linalg.inv)
 _lower_solve = _one_at_a_time(
     "lower_solve_alone", lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True)
 )
+_lower_solve_transposed = _one_at_a_time(
+    "lower_solve_transposed_alone",
+    lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True, trans="T"),
+)
 
 
 def cholesky(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -119,3 +123,8 @@ def inv(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
 def lower_solve(a: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Array, "n k"]:
     """a^-1 b for one lower triangular matrix."""
     return _lower_solve(a, b)[0]
+
+
+def lower_solve_transposed(a: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """a^-T b for one lower triangular matrix a."""
+    return _lower_solve_transposed(a, b)[0]

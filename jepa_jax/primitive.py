@@ -13,6 +13,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array
 
+from jepa_jax.xla import jit
+
 
 def primitive(
     name: str,
@@ -43,7 +45,7 @@ def primitive(
 
     made = Primitive(name)
     made.multiple_results = multiple_results
-    made.def_impl(jax.jit(function, static_argnames=static))
+    made.def_impl(jit(function, static_argnames=static))
     made.def_abstract_eval(abstract)
     mlir.register_lowering(made, mlir.lower_fun(function, multiple_results=multiple_results))
     ad.primitive_jvps[made] = jvp
@@ -111,3 +113,60 @@ def waiting(x: Array, direction: Array) -> Array:
     first = direction.ravel()[0]
     # One number of the direction, without what 0 times it may not be 0 for.
     return x + (0 * jnp.where(jnp.isfinite(first), first, 0)).astype(x.dtype)
+
+
+def with_derivative(
+    name: str,
+    function: Callable[..., tuple[Array, ...]],
+    residuals: Callable[..., tuple[Array, ...]],
+    apply: Callable[[tuple[Array, ...], tuple[Array, ...]], Array],
+    static: tuple[str, ...] = (),
+) -> Callable[..., tuple[Array, ...]]:
+    """`function` of arrays, whose first result has the derivative `apply(residuals, tangents)`.
+
+    The other results are constants to derivatives. `apply` is linear in the tangents, of plain
+    operations in their own type. `function` and `residuals` are primitives: traced anew, in
+    contexts of their own (`jax.enable_x64`), wherever they are lowered, and never differentiated,
+    which operations in float64 within a float32 program do not stand. A batch of them is one
+    primitive again. `static`: the names of hashable keywords that both take.
+    """
+
+    def lifted(f: Callable[..., Any], levels: int) -> Callable[..., Any]:
+        for _ in range(levels):
+            f = jax.vmap(f)
+        return f
+
+    def value(*args, levels, **settings):
+        return tuple(lifted(lambda *a: tuple(function(*a, **settings)), levels)(*args))
+
+    def kept(*args, levels, **settings):
+        return tuple(lifted(lambda *a: tuple(residuals(*a, **settings)), levels)(*args))
+
+    def batcher(bind):
+        def rule(args, dims, *, levels, **settings):
+            size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
+            moved = [
+                jnp.broadcast_to(a, (size, *a.shape)) if d is None else jnp.moveaxis(a, d, 0)
+                for a, d in zip(args, dims, strict=True)
+            ]
+            found = bind()(*moved, levels=levels + 1, **settings)
+            return found, (0,) * len(found)
+
+        return rule
+
+    names = ("levels", *static)
+    value_p = primitive(name, value, batcher(lambda: value_p.bind), True, names)
+    kept_p = primitive(f"{name}_residuals", kept, batcher(lambda: kept_p.bind), True, names)
+
+    def jvp(primals, tangents, *, levels, **settings):
+        found = value_p.bind(*primals, levels=levels, **settings)
+        tangents = tuple(
+            jnp.zeros_like(x) if type(t) is ad.Zero else t
+            for x, t in zip(primals, tangents, strict=True)
+        )
+        kept = tuple(kept_p.bind(*primals, levels=levels, **settings))
+        change = lifted(apply, levels)(kept, tangents)
+        return found, [change, *(jnp.zeros_like(other) for other in found[1:])]
+
+    ad.primitive_jvps[value_p] = jvp
+    return lambda *args, **settings: tuple(value_p.bind(*args, levels=0, **settings))

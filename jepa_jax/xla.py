@@ -1,19 +1,87 @@
-"""A flag that keeps one release of XLA's CPU compiler right; set before anything is compiled."""
+"""What keeps one release of XLA's CPU compiler right, whenever this package is imported.
 
+jaxlib 0.10 compiles row reductions of arrays of 0.8 million elements and more into YNNPACK fusions
+that give wrong sums without a word: the VJP of a LayerNorm for many cotangents was off by 20 %. An
+option of the compiler leaves only matrix products to that library (tests/test_xla.py has the case).
+It is set for the process where JAX has not begun yet. Where it has, the package's own programs are
+compiled with the option, by `jit` here, and the user's own are refused with the remedy.
+"""
+
+import contextlib
+import contextvars
+import functools
 import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jaxlib.version
 
-# jaxlib 0.10 compiles row reductions of arrays of 0.8 million elements and more into YNNPACK
-# fusions that give wrong sums without a word: the VJP of a LayerNorm for many cotangents was off
-# by 20 %. Only matrix products are left to that library. tests/encoders/test_vit.py has the case.
-_FLAG = "--xla_cpu_experimental_ynn_fusion_type"
+_OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _VALUE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+# Whether the program that is being traced is compiled by `jit` of this file.
+_ours: contextvars.ContextVar[bool] = contextvars.ContextVar("jepa_jax_program", default=False)
+# Whether JAX had begun without the option when this package was imported.
+_late = False
 
 
 def keep_reductions_right() -> None:
-    """Adds the flag to XLA_FLAGS for the releases that need it, unless the user has set it."""
+    """Adds the option to XLA_FLAGS for the releases that need it, unless the user has set it."""
+    global _late
     flags = os.environ.get("XLA_FLAGS", "")
     # By version: a release that does not know a flag stops the process.
-    if jaxlib.version.__version__.startswith("0.10.") and _FLAG not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}={_VALUE}".strip()
+    if not jaxlib.version.__version__.startswith("0.10.") or _OPTION in flags:
+        return
+    _late = _jax_has_begun()
+    os.environ["XLA_FLAGS"] = f"{flags} --{_OPTION}={_VALUE}".strip()
+
+
+def _jax_has_begun() -> bool:
+    """Whether this process's XLA has read its flags already."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    return bridge is not None and bridge.backends_are_initialized()
+
+
+def jit(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+    """`jax.jit(function, **settings)`, whose programs are right in a process that was late, too."""
+    import jax
+
+    if not _late:
+        return jax.jit(function, **settings)
+    # A platform that is not the CPU passes over the option.
+    compiled = jax.jit(function, compiler_options={_OPTION: _VALUE}, **settings)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with _tracing_ours():
+            return compiled(*args, **kwargs)
+
+    return call
+
+
+@contextlib.contextmanager
+def _tracing_ours() -> Iterator[None]:
+    token = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(token)
+
+
+def check_reductions() -> None:
+    """Raises `RuntimeError` where a program that is traced now would be compiled wrongly.
+
+    Called where user code enters the package's mathematics: `jacobian` and the encoders' methods.
+    """
+    if not _late or _ours.get():
+        return
+    import jax
+
+    if jax.default_backend() == "cpu":
+        raise RuntimeError(
+            "JAX had begun before jepa_jax was imported, too late to keep jaxlib "
+            f"{jaxlib.version.__version__} from compiling wrong sums on a CPU. Import jepa_jax "
+            "before JAX computes anything, or start the process with "
+            f"XLA_FLAGS=--{_OPTION}={_VALUE}, or compile with jepa_jax.xla.jit in the place of "
+            "jax.jit (scores by Scorer are right as they are)"
+        )

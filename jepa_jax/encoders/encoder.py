@@ -13,6 +13,7 @@ from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit import ViT
+from jepa_jax.xla import check_reductions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,10 @@ class Encoder:
         """K, the number of embedding coordinates."""
         return self.rule.size(self.config)
 
+    def _model(self, state: nnx.State) -> ViT:
+        check_reductions()
+        return nnx.merge(self._graph, state)
+
     def embed(self, state: nnx.State, image: Float[Array, "h w c"]) -> Float[Array, " k"]:
         """The embedding of one preprocessed image; any sides that the patch size divides.
 
@@ -86,7 +91,7 @@ class Encoder:
         >>> z.shape == (2, encoder.embedding_size)
         True
         """
-        vit = nnx.merge(self._graph, state)
+        vit = self._model(state)
         return embeddings.embed(vit, self.rule, vit.tokens(image))
 
     def coordinates(self, state: nnx.State, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
@@ -105,18 +110,18 @@ class Encoder:
         >>> bool(abs(z - jax.jit(encoder.embed)(encoder.state, image)).max() < 1e-5)
         True
         """
-        return nnx.merge(self._graph, state).coordinates(image)
+        return self._model(state).coordinates(image)
 
     def embed_coordinates(
         self, state: nnx.State, coordinates: Float[Array, "r c n"]
     ) -> Float[Array, " k"]:
         """The embedding of the image that has these `coordinates`."""
-        vit = nnx.merge(self._graph, state)
+        vit = self._model(state)
         return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates))
 
     def hidden_states(self, state: nnx.State, image: Float[Array, "h w c"]) -> list[Array]:
         """The tokens (T, D) entering the first block and leaving each, before the final norm."""
-        return nnx.merge(self._graph, state).hidden_states(image)
+        return self._model(state).hidden_states(image)
 
     def null_basis(self, state: nnx.State, embedding: Float[Array, " k"]) -> Float[Array, "k r"]:
         """Orthonormal left-null directions of the embedding's Jacobian, in closed form.
@@ -124,11 +129,11 @@ class Encoder:
         R depends on the embedding rule: 2 for a CLS token after its LayerNorm, 1 for a mean of
         patch tokens, 0 for a projection; see `jepa_jax.encoders.embedding.null_basis`.
         """
-        return embeddings.null_basis(nnx.merge(self._graph, state), self.rule, embedding)
+        return embeddings.null_basis(self._model(state), self.rule, embedding)
 
     def covariates(self, state: nnx.State, coordinates: Float[Array, "r c n"]) -> dict[str, Array]:
         """Features of an image for calibrated estimators: see `jepa_jax.encoders.covariates`."""
-        vit = nnx.merge(self._graph, state)
+        vit = self._model(state)
         return covariates(vit, self.rule, vit.tokens_at(coordinates))
 
     def preprocess(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:

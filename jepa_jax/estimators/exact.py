@@ -6,8 +6,8 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jepa_jax.estimators import factor as factors
 from jepa_jax.estimators import settings
+from jepa_jax.estimators import volume as volumes
 from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.jacobian_operator import Jacobian
 
@@ -29,8 +29,11 @@ class Exact:
     platforms without float64. "auto" takes "gram" on CPU and GPU, "qr" elsewhere.
     `spectrum=True` returns the singular values too.
 
-    Raises `ValueError` on settings outside these. A Jacobian of deficient rank scores -inf in
-    structural mode.
+    Raises `ValueError` on settings outside these. In structural mode a Jacobian with singular
+    values below the rounding of its factorisation (`jepa_jax.estimators.factor.Factor.noise`)
+    scores -inf, and `rank` says how many are above: the others' logs would be those of noise.
+
+    The score can be differentiated: `jepa_jax.estimators.volume` has the closed form.
 
     Cost: K - R VJPs (K in clip mode; D JVPs where D is smaller) and 2 to 6 K^2 D operations.
     Memory: the K x D rows; the factorisation adds less than half of them.
@@ -58,25 +61,22 @@ class Exact:
     def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
         """The score at the Jacobian's input; `key` is not used."""
         clip = self.rank == "clip"
-        dtype = jacobian.value.dtype
-        basis = jnp.eye(jacobian.shape[0], dtype=dtype) if clip else jacobian.live_basis()
-        if self.factor == "svd":
-            sigma = jnp.linalg.svd(basis.T @ jacobian.dense(), compute_uv=False)
-            volume = jnp.log(sigma).sum()
-        else:
-            factor = factors.factorise(_wide(jacobian, basis), self.factor)
-            volume = factors.log_volume(factor).astype(dtype)
-            sigma = None
-            if clip or self.spectrum:
-                sigma = factors.singular_values(factor).astype(dtype)
+        basis = (
+            jnp.eye(jacobian.shape[0], dtype=jacobian.value.dtype)
+            if clip
+            else jacobian.live_basis()
+        )
+        a = _wide(jacobian, basis, dense=self.factor == "svd")
         if clip:
-            assert sigma is not None
-            volume = jnp.log(jnp.maximum(sigma, self.eps)).sum()
+            value, sigma = volumes.clipped_volume(a, self.eps, self.factor)
+            rank = jnp.full(value.shape, a.shape[0], jnp.int32)
+        else:
+            value, rank, sigma = volumes.volume(a, self.factor, self.spectrum)
         return Estimate(
-            log_volume=volume,
-            std_error=jnp.zeros_like(volume),
-            bias_bound=jnp.zeros_like(volume),
-            rank=jnp.full(volume.shape, min(basis.shape[1], jacobian.shape[1]), jnp.int32),
+            log_volume=value,
+            std_error=jnp.zeros_like(value),
+            bias_bound=jnp.zeros_like(value),
+            rank=rank,
             singular_values=sigma if self.spectrum else None,
         )
 
@@ -85,9 +85,13 @@ class Exact:
         return (float(k), 0.0) if k <= d else (0.0, float(d))
 
 
-def _wide(jacobian: Jacobian, basis: Float[Array, "k l"]) -> Float[Array, "m n"]:
+def _wide(jacobian: Jacobian, basis: Float[Array, "k l"], dense: bool) -> Float[Array, "m n"]:
     """basis^T J, or its transpose where D is the smaller side: no more rows than columns."""
     d = jacobian.shape[1]
-    if d >= basis.shape[1]:
+    wide = d >= basis.shape[1]
+    if dense:
+        a = basis.T @ jacobian.dense()
+        return a if wide else a.T
+    if wide:
         return jacobian.rows(basis.T)
     return jacobian.columns(jnp.eye(d, dtype=basis.dtype)) @ basis

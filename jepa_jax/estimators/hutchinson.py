@@ -31,6 +31,9 @@ class Hutchinson:
     largest error of the expansion between `floor` times the largest singular value and h. It
     assumes that all lie there. NaN where the Lanczos steps show that to be wrong, and in clip mode.
 
+    A singular value of zero that is not among the null directions makes the score -inf where those
+    steps see it, and is not noticed elsewhere. In derivatives the interval is held fixed.
+
     Raises `ValueError` on settings outside these, and where it is called without a key.
 
     Cost: a VJP and a JVP a step of the interval, and for every two degrees of each probe: moments
@@ -84,11 +87,18 @@ class Hutchinson:
         operator = narrow(jacobian)
         size = operator.size
         start = draw(key, self.sampler, self.probes, size, jacobian.value.dtype)
-        ends = self._interval(operator, start[:1])
-        moments, escaped = _moments(operator, start, ends, self.degree)
-        coefficients, bound = quadrature.widened(self._expansion, ends)
+        seen, lost = self._seen(operator, start[:1])
+        # Squares of very large or small products would leave the type; a power of two rounds none.
+        scale = jnp.exp2(jnp.round(jnp.log2(seen[1])))
+        margins = jnp.asarray([1 / self.lower_margin, self.upper_margin], seen.dtype)
+        ends = seen / scale * margins
+        moments, escaped = _moments(operator.divided_by(scale), start, ends, self.degree)
+        coefficients, bound = quadrature.widened(self._expansion, ends, scale)
         values = jnp.where(escaped, jnp.nan, (moments * coefficients).sum(1))
         volume, std_error = mean_and_error(values)
+        volume = volume + size * jnp.log(scale)
+        if self.rank == "structural":
+            volume = jnp.where(lost, -jnp.inf, volume)
         return Estimate(
             log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
             std_error=std_error,
@@ -101,18 +111,22 @@ class Hutchinson:
         products = float(min(self.interval_steps, k, d) + self.probes * -(-self.degree // 2))
         return products, products
 
-    def _interval(self, operator: Narrow, start: Float[Array, "1 n"]) -> Float[Array, " 2"]:
-        """The ends between which the singular values are taken to lie."""
+    def _seen(
+        self, operator: Narrow, start: Float[Array, "1 n"]
+    ) -> tuple[Float[Array, " 2"], Bool[Array, ""]]:
+        """The smallest and largest singular value that a few steps see, constant to derivatives,
+        and whether the smallest is zero but for rounding."""
         found = bidiagonalise(operator, start, min(self.interval_steps, operator.size))
-        ends = quadrature.widened(quadrature.extremes, found.diagonal, found.above[:, :-1])
-        return ends * jnp.asarray([1 / self.lower_margin, self.upper_margin], ends.dtype)
+        found = jax.lax.stop_gradient(found)
+        seen = found.diagonal, found.above[:, :-1]
+        return quadrature.widened(quadrature.extremes, *seen), quadrature.lost(*seen)
 
     def _expansion(
-        self, ends: Float[Array, " 2"]
+        self, ends: Float[Array, " 2"], scale: Float[Array, ""]
     ) -> tuple[Float[Array, " degree+1"], Float[Array, ""]]:
         """Coefficients of log sigma in Chebyshev polynomials of sigma^2, and their error."""
         if self.rank == "clip":
-            return _interpolate(jnp.square(ends), self.degree, self.eps), jnp.nan * ends[0]
+            return _interpolate(jnp.square(ends), self.degree, self.eps / scale), jnp.nan * ends[0]
         low, high = ends
         orders = jnp.arange(1, self.degree + 1, dtype=ends.dtype)
         ratio = (high - low) / (high + low)
@@ -131,7 +145,9 @@ class Hutchinson:
         return coefficients, jnp.where(refuted, jnp.nan, error)
 
 
-def _interpolate(ends: Float[Array, " 2"], degree: int, eps: float) -> Float[Array, " degree+1"]:
+def _interpolate(
+    ends: Float[Array, " 2"], degree: int, eps: Float[Array, ""]
+) -> Float[Array, " degree+1"]:
     """Chebyshev coefficients of log max(sqrt(x), eps), by the sum over Chebyshev points."""
     count = 8 * (degree + 1)
     angles = (jnp.arange(count, dtype=ends.dtype) + 0.5) * (jnp.pi / count)

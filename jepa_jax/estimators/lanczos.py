@@ -11,6 +11,7 @@ from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import narrow
 from jepa_jax.estimators.probes import Sampler, draw, mean_and_error
 from jepa_jax.jacobian_operator import Jacobian
+from jepa_jax.primitive import with_derivative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +82,13 @@ class Lanczos:
         start = draw(key, self.sampler, self.probes, size, jacobian.value.dtype)
         found = bidiagonalise(operator, start, min(self.steps, size))
 
-        values, widths = quadrature.widened(self._rules, found.diagonal, found.above)
+        eps = self.eps if self.rank == "clip" else None
+        values, widths = _rules(found.diagonal, found.above, eps=eps, floor=self.floor)
         volume, std_error = mean_and_error(size * values)
+        if eps is None:
+            volume = jnp.where(
+                quadrature.lost(found.diagonal, found.above[:, :-1]), -jnp.inf, volume
+            )
         return Estimate(
             log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
             std_error=std_error,
@@ -90,18 +96,36 @@ class Lanczos:
             rank=jnp.full(volume.shape, operator.rank(self.rank), jnp.int32),
         )
 
-    def _rules(
-        self, diagonal: Float[Array, "p m"], above: Float[Array, "p m"]
-    ) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
-        """Each probe's value by the Gauss rule, and how far below it the other rule may be."""
-        clip = self.rank == "clip"
-        function = quadrature.log_at_least(self.eps if clip else None)
-        upper = quadrature.gauss(function, diagonal, above[:, :-1])
-        if clip:
-            return upper, jnp.full_like(upper, jnp.nan)
-        return upper, upper - quadrature.gauss_radau(function, self.floor, diagonal, above)
-
     def cost(self, k: int, d: int) -> tuple[float, float]:
         """(VJPs, JVPs) for K x D: one of each a step and probe."""
         products = float(self.probes * min(self.steps, k, d))
         return products, products
+
+
+def _values(
+    diagonal: Float[Array, "p m"], above: Float[Array, "p m"], *, eps: float | None, floor: float
+) -> tuple[Float[Array, " p"], Float[Array, " p"]]:
+    """Each probe's value by the Gauss rule, and how far below it the other rule may be."""
+
+    def rules(diagonal: Array, above: Array) -> tuple[Array, Array]:
+        function = quadrature.log_at_least(eps)
+        upper = quadrature.gauss(function, diagonal, above[:, :-1])
+        if eps is not None:
+            return upper, jnp.full_like(upper, jnp.nan)
+        return upper, upper - quadrature.gauss_radau(function, floor, diagonal, above)
+
+    return quadrature.widened(rules, diagonal, above)
+
+
+def _gradient(
+    diagonal: Float[Array, "p m"], above: Float[Array, "p m"], *, eps: float | None, floor: float
+) -> tuple[Float[Array, "p m"], Float[Array, "p m-1"]]:
+    gradient = lambda d, a: quadrature.gauss_gradient(eps, d, a)
+    return quadrature.widened(gradient, diagonal, above[:, :-1])
+
+
+def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Float[Array, " p"]:
+    return (kept[0] * tangents[0]).sum(1) + (kept[1] * tangents[1][:, :-1]).sum(1)
+
+
+_rules = with_derivative("gauss_rules", _values, _gradient, _along, ("eps", "floor"))

@@ -31,6 +31,13 @@ class Narrow(NamedTuple):
         """T^T T of every row: one VJP and one JVP a row."""
         return self.adjoint(self.apply(vectors))
 
+    def divided_by(self, scale: Float[Array, ""]) -> "Narrow":
+        """T / scale."""
+        return self._replace(
+            apply=lambda vectors: self.apply(vectors) / scale,
+            adjoint=lambda vectors: self.adjoint(vectors) / scale,
+        )
+
     def rank(self, rank: Rank) -> int:
         """The number of singular values in the sum."""
         return self.size + (self.zeros if rank == "clip" else 0)

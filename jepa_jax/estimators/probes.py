@@ -29,8 +29,14 @@ def draw(
 
 
 def norms(vectors: Float[Array, "p n"]) -> Float[Array, "p 1"]:
-    """The Euclidean length of every row."""
-    return jnp.sqrt(jnp.sum(jnp.square(vectors), axis=1, keepdims=True))
+    """The Euclidean length of every row, whose squares may leave the rows' type."""
+    largest = jax.lax.stop_gradient(jnp.abs(vectors).max(axis=1, keepdims=True))
+    # A power of two: dividing by it rounds nothing.
+    usable = jnp.isfinite(largest) & (largest > 0)
+    scale = jnp.exp2(jnp.round(jnp.log2(jnp.where(usable, largest, 1))))
+    squares = jnp.sum(jnp.square(vectors / scale), axis=1, keepdims=True)
+    # The root of zero has no derivative; its length is zero whatever moves.
+    return jnp.where(squares == 0, 0, scale * jnp.sqrt(jnp.where(squares == 0, 1, squares)))
 
 
 def mean_and_error(values: Float[Array, " p"]) -> tuple[Float[Array, ""], Float[Array, ""]]:

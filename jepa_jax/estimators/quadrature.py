@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jepa_jax import linalg
 
@@ -84,6 +84,84 @@ def extremes(diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]) -> Flo
     """The smallest and the largest singular value of all B."""
     nodes = jax.vmap(linalg.svdvals)(_matrix(diagonal, above))
     return jnp.stack([nodes.min(), nodes.max()])
+
+
+def gauss_gradient(
+    eps: float | None, diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]
+) -> tuple[Float[Array, "p m"], Float[Array, "p m-1"]]:
+    """The derivatives of `gauss(log_at_least(eps), diagonal, above)` in both of its arguments.
+
+    With B^T B = V T V^T, c = V^T e_1 and the divided differences F of f(t) = log sqrt t, the change
+    is <G, d(B^T B)> for G = V (F * c c^T) V^T (Daleckii and Krein): in B it is 2 B G.
+    """
+
+    def one(diagonal: Array, above: Array) -> tuple[Array, Array]:
+        b = jnp.diag(diagonal) + jnp.diag(above, 1)
+        _, nodes, right = linalg.svd(b)
+        first = right[:, 0]
+        inner = _without_weight(divided_differences(nodes, eps), first[:, None] * first[None])
+        moved = 2 * _dot(b, _dot(right.T, _dot(inner, right)))
+        above_it = jnp.eye(len(b), k=1, dtype=b.dtype)
+        return _diagonal(moved), (moved * above_it).sum(1)[:-1]
+
+    return jax.vmap(one)(diagonal, above)
+
+
+def first_column_jacobian(
+    eps: float | None, diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]
+) -> tuple[Float[Array, "p m m"], Float[Array, "p m m-1"]]:
+    """The derivatives of `first_column`: of entry i in diagonal entry j, (p, i, j), and in above's.
+
+    d y = V (F * V^T d(B^T B) V) V^T e_1, as in `gauss_gradient`.
+    """
+
+    def one(diagonal: Array, above: Array) -> tuple[Array, Array]:
+        b = jnp.diag(diagonal) + jnp.diag(above, 1)
+        _, nodes, right = linalg.svd(b)
+        differences, first = divided_differences(nodes, eps), right[:, 0]
+
+        def change(db: Array) -> Array:
+            dm = _dot(db.T, b) + _dot(b.T, db)
+            inner = differences * _dot(right, _dot(dm, right.T))
+            return _dot(right.T, _dot(inner, first[:, None]))[:, 0]
+
+        basis = jnp.eye(len(diagonal), dtype=b.dtype)
+        on = jax.vmap(lambda e: change(jnp.diag(e)), out_axes=1)(basis)
+        off = jax.vmap(lambda e: change(jnp.diag(e[:-1], 1)), out_axes=1)(basis[:-1])
+        return on, off
+
+    return jax.vmap(one)(diagonal, above)
+
+
+def divided_differences(nodes: Float[Array, " m"], eps: float | None) -> Float[Array, "m m"]:
+    """(f_i - f_j) / (t_i - t_j), and f' where they meet, of f(t) = log max(sqrt t, eps)."""
+    t = jnp.square(nodes)
+    values = log_at_least(eps)(nodes)
+    total, difference = t[:, None] + t[None], t[:, None] - t[None]
+    near = jnp.abs(difference) <= 1e-6 * total
+    slope = 1 / total if eps is None else jnp.where(t[:, None] > eps**2, 1 / total, 0)
+    quotient = (values[:, None] - values[None]) / jnp.where(near, 1, difference)
+    return jnp.where(near, slope, quotient)
+
+
+def lost(diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]) -> Bool[Array, ""]:
+    """Whether a singular value is seen that products in this type cannot tell from zero."""
+    low, high = widened(extremes, *jax.lax.stop_gradient((diagonal, above)))
+    return low <= float(jnp.finfo(diagonal.dtype).eps) / 2 * high
+
+
+def _diagonal(a: Float[Array, "m m"]) -> Float[Array, " m"]:
+    return (a * jnp.eye(len(a), dtype=a.dtype)).sum(1)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """A product in float64 that `vmap` of a jitted caller keeps: see `estimators.factor`."""
+    return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def _without_weight(values: Array, weights: Array) -> Array:
+    """values * weights, zero where the weight is: such a node may be anything."""
+    return jnp.where(weights == 0, 0, values * jnp.where(weights == 0, 0, weights))
 
 
 def _matrix(diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]) -> Float[Array, "p m m"]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jepa_jax import linalg
 from jepa_jax.estimators import quadrature, settings
@@ -14,6 +14,7 @@ from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import Narrow, dot, narrow
 from jepa_jax.estimators.probes import draw, mean_and_error, norms
 from jepa_jax.jacobian_operator import Jacobian
+from jepa_jax.primitive import with_derivative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +77,19 @@ class XTrace:
                 f"and the input's), got {self.products}"
             )
         start = draw(key, "sphere", count, size, jacobian.value.dtype)
-        image = self._log(operator, start)
+        image, lost = self._log(operator, start)
         # Any multiple of I is exact, so that the space may be spent on what differs from the mean.
         # A little is left of it: where the log is a multiple of I, something must span the space.
         mean = jnp.vdot(start, image) / start.size
         shift = mean - jnp.sqrt(jnp.finfo(start.dtype).eps) * (1 + jnp.abs(mean))
         values = size * shift + _leave_one_out(
-            lambda vectors: self._log(operator, vectors) - shift * vectors,
+            lambda vectors: self._log(operator, vectors)[0] - shift * vectors,
             start,
             image - shift * start,
         )
         volume, std_error = mean_and_error(values)
+        if self.rank == "structural":
+            volume = jnp.where(lost, -jnp.inf, volume)
         return Estimate(
             log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
             std_error=std_error,
@@ -99,17 +102,18 @@ class XTrace:
         products = float(self.products * min(self.steps, k, d))
         return products, products
 
-    def _log(self, operator: Narrow, vectors: Float[Array, "p n"]) -> Float[Array, "p n"]:
-        """1/2 log(T^T T) of every row, or with the singular values clipped, by Lanczos."""
+    def _log(
+        self, operator: Narrow, vectors: Float[Array, "p n"]
+    ) -> tuple[Float[Array, "p n"], Bool[Array, ""]]:
+        """1/2 log(T^T T) of every row, or with the singular values clipped, by Lanczos; and whether
+        a singular value of zero is seen."""
         found = bidiagonalise(operator, vectors, min(self.steps, operator.size))
 
-        def column(diagonal: Array, above: Array) -> Array:
-            function = quadrature.log_at_least(self.eps if self.rank == "clip" else None)
-            return quadrature.first_column(function, diagonal, above)
-
-        parts = quadrature.widened(column, found.diagonal, found.above[:, :-1])
+        eps = self.eps if self.rank == "clip" else None
+        (parts,) = _columns(found.diagonal, found.above[:, :-1], eps=eps)
         highest = jax.lax.Precision.HIGHEST
-        return norms(vectors) * jnp.einsum("pm,pmn->pn", parts, found.basis, precision=highest)
+        logs = norms(vectors) * jnp.einsum("pm,pmn->pn", parts, found.basis, precision=highest)
+        return logs, quadrature.lost(found.diagonal, found.above[:, :-1])
 
 
 def _leave_one_out(
@@ -131,3 +135,27 @@ def _leave_one_out(
     outside = (size - count + 1) * forms / jnp.square(rest).sum(1)
     removed = jnp.sum(dot(left_out, inner) * left_out, axis=1)
     return jnp.trace(inner) - removed + outside
+
+
+def _values(diagonal: Array, above: Array, *, eps: float | None) -> tuple[Array]:
+    """The first column of the log of every B."""
+    function = quadrature.log_at_least(eps)
+    column = lambda d, a: quadrature.first_column(function, d, a)
+    return (quadrature.widened(column, diagonal, above),)
+
+
+def _derivatives(diagonal: Array, above: Array, *, eps: float | None) -> tuple[Array, Array]:
+    derivatives = lambda d, a: quadrature.first_column_jacobian(eps, d, a)
+    return quadrature.widened(derivatives, diagonal, above)
+
+
+def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
+    highest = jax.lax.Precision.HIGHEST
+    parts = [
+        jnp.einsum("pij,pj->pi", k, t, precision=highest)
+        for k, t in zip(kept, tangents, strict=True)
+    ]
+    return parts[0] + parts[1]
+
+
+_columns = with_derivative("log_first_column", _values, _derivatives, _along, ("eps",))

@@ -12,6 +12,7 @@ from jepa_jax.data import open_source
 from jepa_jax.data.image_facts import image_facts
 from jepa_jax.scoring import Scorer
 from jepa_jax.scoring.precision import matmul_precision
+from jepa_jax.xla import jit
 
 _IMAGES = 32
 _TURNS = 3
@@ -36,7 +37,7 @@ def input_seconds(scorers: Mapping[str, Scorer], source: Any) -> dict[str, float
     first = next(iter(scorers.values()))
     encoder = first.encoder
     inputs = np.stack([encoder.preprocess(picture) for picture in pictures])
-    embed = jax.jit(jax.vmap(encoder.embed, (None, 0)))
+    embed = jit(jax.vmap(encoder.embed, (None, 0)))
 
     def forward() -> None:
         with matmul_precision(first.precision):

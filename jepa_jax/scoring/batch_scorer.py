@@ -18,6 +18,7 @@ from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import Precision, matmul_precision
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
+from jepa_jax.xla import jit
 
 
 class BatchScorer:
@@ -52,7 +53,7 @@ class BatchScorer:
         # A calibrated estimator is a pytree of arrays, an argument of the program; others are
         # settings, and part of it.
         self._fitted = not jax.tree_util.all_leaves([self.estimator])
-        self._compiled = jax.jit(self._estimate, static_argnums=4)
+        self._compiled = jit(self._estimate, static_argnums=4)
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy is one process, and compiles for itself.

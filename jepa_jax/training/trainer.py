@@ -17,6 +17,7 @@ from jepa_jax.encoders.parameters import abstract_model, fill
 from jepa_jax.encoders.vit import ViT, ViTConfig
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.weighted_objective import Objective, evaluate
+from jepa_jax.xla import jit
 
 Row = dict[str, float]
 
@@ -156,7 +157,7 @@ def train(
     if watch and not first:
         watch(0, model)
     # One program a step: a scan of steps runs slower on a CPU, where its body has one thread.
-    step = jax.jit(functools.partial(_step, graph, task, optimizer), donate_argnums=0)
+    step = jit(functools.partial(_step, graph, task, optimizer), donate_argnums=0)
     # The data a pytree of arrays on the device, rather than copied there at every step.
     data = jax.tree.map(jnp.asarray, task.data)
     keys = jax.random.split(key, optimizer.steps)

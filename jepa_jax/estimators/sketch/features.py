@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jepa_jax.estimators import factor as factors
+from jepa_jax.estimators.volume import left_vectors, product
 from jepa_jax.jacobian_operator import Jacobian
+from jepa_jax.primitive import with_derivative
 
 # The block of features that comes from the VJPs; the others are covariates by their own names.
 SPECTRUM = "spectrum"
@@ -24,15 +26,43 @@ def features(
         )
     for name in blocks:
         if name == SPECTRUM:
-            factor = factors.factorise(jacobian.rows(cotangents))
-            found[name] = spectrum(factors.singular_values(factor)).astype(cotangents.dtype)
+            found[name] = spectrum(jacobian.rows(cotangents))
         else:
             found[name] = jnp.ravel(jacobian.covariates[name])
     return found
 
 
-def spectrum(singular_values: Float[Array, " p"]) -> Float[Array, " p+1"]:
-    """The logs of the eigenvalues of R R^T, descending, and of its trace."""
-    with jax.enable_x64(singular_values.dtype == jnp.float64):
-        squares = jnp.square(singular_values)
-        return jnp.log(jnp.append(squares, squares.sum()))
+def spectrum(rows: Float[Array, "p n"]) -> Float[Array, " p+1"]:
+    """The logs of the eigenvalues of R R^T, descending, and of its trace.
+
+    Their derivatives are 2 u_k^T dR v_k / sigma_k, which distinct singular values have, and
+    2 <R, dR> / |R|_F^2.
+    """
+    return _spectrum(rows)[0]
+
+
+def _values(rows: Array) -> tuple[Array]:
+    sigma = factors.singular_values(factors.factorise(rows))
+    with jax.enable_x64(sigma.dtype == jnp.float64):
+        squares = jnp.square(sigma)
+        return (jnp.log(jnp.append(squares, squares.sum())).astype(rows.dtype),)
+
+
+def _vectors(rows: Array) -> tuple[Array, Array, Array]:
+    """2 U / sigma, V^T and 2 R / |R|_F^2."""
+    u, sigma = left_vectors(rows, "auto")
+    with jax.enable_x64(u.dtype == jnp.float64):
+        total = jnp.square(sigma).sum()
+        scaled = u / sigma[None]
+        right = product(scaled.T, rows)
+        return tuple(a.astype(rows.dtype) for a in (2 * scaled, right, 2 * rows / total))
+
+
+def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Float[Array, " p+1"]:
+    (u, right, mean), (change,) = kept, tangents
+    highest = jax.lax.Precision.HIGHEST
+    each = (jnp.matmul(u.T, change, precision=highest) * right).sum(1)
+    return jnp.append(each, jnp.vdot(mean, change, precision=highest))
+
+
+_spectrum = with_derivative("sketch_spectrum", _values, _vectors, _along)
