@@ -26,13 +26,13 @@ def read_labels(
 ) -> np.ndarray:
     """The label of every row, an array of strings; "" where an image has none.
 
-    `origin`: "folder" is the folder in an image's id, without the name of an archive or table that
-    the id begins with; "top" the first folder of it; "none" no labels; "auto" is "folder", unless
-    folders are so many that they hold fewer than 3 images on average ("top" then, and with the same
-    exception). "column:NAME" is a column of the `source` that was scored: Parquet files, or a data
-    set saved by `datasets`, whose class names are used; `options` are those of `open_source` that it
-    was scored with. Anything else is a CSV or Parquet file with
-    the columns `id` and `label`; its ids are those of the scores. Ids that it lacks have no label.
+    `origin`: "folder" is the folder in an image's id, below the archive or table where there is
+    one; "top" the first folder of it; "none" no labels; "auto" is "folder", unless folders are so
+    many that they hold fewer than 3 images on average ("top" then, and with the same exception).
+    "column:NAME" is a column of the `source` that was scored: Parquet files, or a data
+    set saved by `datasets`, whose class names are used; `options` are those of `open_source` that
+    it was scored with. Anything else is a CSV or Parquet file with the columns `id` and `label`;
+    its ids are those of the scores. Ids that it lacks have no label.
 
     Raises `ValueError` where such a file lacks the columns, names an id twice with different labels
     or none of the ids, or the source has no such column or other images than the scores, and

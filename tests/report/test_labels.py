@@ -16,11 +16,11 @@ def test_folders():
     assert read_labels(IDS, "folder").tolist() == [
         "train/cat",
         "train/dog",
-        "shards/0.tar/bird",
+        "bird",
         "",
         "abs/cat",
     ]
-    assert read_labels(IDS, "top").tolist() == ["train", "train", "shards", "", "abs"]
+    assert read_labels(IDS, "top").tolist() == ["train", "train", "bird", "", "abs"]
     assert not any(read_labels(IDS, "none"))
 
 
