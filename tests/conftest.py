@@ -1,14 +1,25 @@
-"""Shapes are checked in every test, and promotions must be stated."""
+"""Shapes are checked in every test, promotions must be stated, and a program is compiled once."""
 
+import ctypes
 import os
+import shutil
+from pathlib import Path
 
-# Before JAX starts: the tests run on the CPU wherever they run, and never ask the hub.
+# Before JAX, PyTorch and BLAS start, and for the processes that tests start in turn. The tests run
+# on the CPU wherever they run, and never ask the hub.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# What is compiled is kept from run to run, and shared by all processes.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).parent.parent / "build" / "compiled")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+# A process a core is busy already, with small matrices: threads would wait for each other.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import jax
+import psutil
 import pytest
 from jaxtyping import install_import_hook
+from threadpoolctl import threadpool_limits
 
 # The mathematics is checked against its annotated shapes, from before it is first imported.
 _hook = install_import_hook(
@@ -16,7 +27,18 @@ _hook = install_import_hook(
 )
 from jepa_jax import Exact, Scorer, load_encoder  # noqa: E402
 
+COMPILED = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+COMPILED_AT_MOST = 1 << 30  # Bytes.
+threadpool_limits(1)  # NumPy may have been there before.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_sessionstart(session):
+    """The programs on disk are let go when they have become many; by one process, at its start."""
+    if hasattr(session.config, "workerinput") or not COMPILED.is_dir():
+        return
+    if sum(file.stat().st_size for file in COMPILED.iterdir()) > COMPILED_AT_MOST:
+        shutil.rmtree(COMPILED)
 
 
 @pytest.fixture
@@ -26,11 +48,14 @@ def x64():
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Equal programs, as of two scorers of one encoder, are compiled once a test run."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+@pytest.fixture(scope="module", autouse=True)
+def programs_let_go():
+    """After a module, the programs in memory are let go where they have come to take much of it."""
+    yield
+    if psutil.Process().memory_info().rss > 1.2e9:
+        jax.clear_caches()
+        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # Of glibc: back to the system.
+            libc.malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

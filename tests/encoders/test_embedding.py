@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_models import random_model
@@ -44,8 +45,9 @@ def test_null_directions_are_null_and_all_there_are(rule, count):
     model, rule = random_model(CONFIG), EmbeddingRule.parse(rule)
     image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
     embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
-    jacobian = np.asarray(jax.jacrev(embed)(image)).reshape(-1, image.size)
-    null = np.asarray(embeddings.null_basis(model, rule, embed(image)))
+    jacobian = np.asarray(quick_jit(jax.jacrev(embed))(image)).reshape(-1, image.size)
+    null = quick_jit(lambda x: embeddings.null_basis(model, rule, embed(x)))(image)
+    null = np.asarray(null)
     assert null.shape == (rule.size(CONFIG), count)
     np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
     sigma = np.linalg.svd(jacobian, compute_uv=False)
@@ -112,7 +114,8 @@ def test_a_rule_needs_what_it_names():
 def test_the_mean_leaves_cls_and_registers_out():
     model = random_model(CONFIG)
     image = jnp.ones((16, 16, 3), jnp.float32)
-    tokens = model.norm(model.features(model.tokens(image)))
+    tokens = quick_jit(lambda x: model.norm(model.features(model.tokens(x))))(image)
     assert tokens.shape[0] == 1 + 2 + 4
-    found = embeddings.embed(model, EmbeddingRule("mean"), model.tokens(image))
+    mean = EmbeddingRule("mean")
+    found = quick_jit(lambda x: embeddings.embed(model, mean, model.tokens(x)))(image)
     np.testing.assert_allclose(found, tokens[3:].mean(0), rtol=1e-6)

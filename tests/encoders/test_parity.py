@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import VARIANTS, Variant, pixels, randomized, to_torch, write
+from compiling import quick_jit
 from PIL import Image
 from transformers import AutoImageProcessor
 
 from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax.encoders.encoder_jacobian import jacobian_of
 
 UNIT = 2.0**-24
 
@@ -39,7 +41,7 @@ class Checkpoint:
     @functools.cached_property
     def scores(self):
         """Ours of the same images."""
-        return Scorer(self.encoder, Exact()).score(pixels(56, 2))
+        return Scorer(self.encoder, Exact(), batch_size=1).score(pixels(56, 2))
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -64,7 +66,7 @@ def test_every_hidden_layer(checkpoint, size):
     encoder, image = checkpoint.encoder, pixels(size)
     with torch.no_grad():
         theirs = checkpoint.variant.torch_hidden_states(checkpoint.model, to_torch(image))
-    ours = encoder.hidden_states(encoder.state, jnp.asarray(image[0]))
+    ours = quick_jit(encoder.hidden_states)(encoder.state, image[0])
     assert len(ours) == len(theirs.hidden_states)
     # Each layer sums up to 588 products, whose rounding grows as a random walk, and adds to what
     # came before: 25 units in the last place a layer of the largest entry covers both libraries.
@@ -77,7 +79,7 @@ def test_embedding(checkpoint):
     image = pixels(56)
     with torch.no_grad():
         theirs = checkpoint.variant.embedding(checkpoint.model, to_torch(image))[0].numpy()
-    ours = checkpoint.encoder.embed(checkpoint.encoder.state, jnp.asarray(image[0]))
+    ours = quick_jit(checkpoint.encoder.embed)(checkpoint.encoder.state, image[0])
     np.testing.assert_allclose(ours, theirs, atol=100 * UNIT * np.abs(theirs).max())
 
 
@@ -98,10 +100,15 @@ def test_score_agrees_with_listing_1_in_float64(checkpoint):
     model = copy.deepcopy(checkpoint.model).double()
     sigma, clipped = listing1(checkpoint.variant.embedding, model, to_torch(images))
     encoder = load_encoder(checkpoint.folder, dtype=jnp.float64)
-    for exact in (Exact(), Exact(rank="clip")):
-        ours = Scorer(encoder, exact, batch_size=1, chunk=7).score(images)
-        expected = clipped if exact.rank == "clip" else np.log(sigma[:, : ours.rank[0]]).sum(1)
-        np.testing.assert_allclose(ours.jepa_score, expected, rtol=1e-8)
+
+    def estimates(state, image):
+        operator = jacobian_of(encoder, state, image, chunk=7)
+        return Exact()(operator), Exact(rank="clip")(operator)
+
+    ours, ours_clipped = quick_jit(estimates)(encoder.state, images[0])
+    expected = np.log(sigma[0, : int(ours.rank)]).sum()
+    np.testing.assert_allclose(ours.log_volume, expected, rtol=1e-8)
+    np.testing.assert_allclose(ours_clipped.log_volume, clipped[0], rtol=1e-8)
 
 
 def test_score_agrees_with_listing_1_in_float32(checkpoint):
@@ -134,11 +141,18 @@ def test_normalized_embedding(checkpoint):
 
     images = pixels(56)
     sigma, _ = listing1(normalized, checkpoint.model, to_torch(images))
-    ours = Scorer(encoder, Exact()).score(images)
-    np.testing.assert_allclose(np.linalg.norm(ours.embedding[0]), 1, rtol=1e-6)
-    expected = np.log(sigma[0, : ours.rank[0]].astype(np.float64)).sum()
-    np.testing.assert_allclose(ours.jepa_score[0], expected, atol=5e-3)
-    assert (sigma[0, ours.rank[0] :] < 1e-3 * sigma[0, ours.rank[0] - 1]).all()
+
+    @quick_jit
+    def estimate(state, image):
+        operator = jacobian_of(encoder, state, image, chunk=7)
+        return Exact()(operator), operator.value
+
+    ours, embedding = estimate(encoder.state, images[0])
+    rank = int(ours.rank)
+    np.testing.assert_allclose(np.linalg.norm(embedding), 1, rtol=1e-6)
+    expected = np.log(sigma[0, :rank].astype(np.float64)).sum()
+    np.testing.assert_allclose(ours.log_volume, expected, atol=5e-3)
+    assert (sigma[0, rank:] < 1e-3 * sigma[0, rank - 1]).all()
 
 
 @pytest.mark.parametrize("checkpoint", ["dinov2-registers", "clip"], indirect=True)
@@ -146,7 +160,8 @@ def test_evaluating_the_last_block_for_cls_alone_changes_nothing(checkpoint):
     encoder = checkpoint.encoder
     depth, image = encoder.config.depth, jnp.asarray(pixels(56)[0])
     inner = load_encoder(checkpoint.folder, embedding=f"cls@{depth}")
-    last = encoder.hidden_states(encoder.state, image)[-1][0]
-    via_all = jax.grad(lambda x: encoder.hidden_states(encoder.state, x)[-1][0] @ last)(image)
-    via_cls = jax.grad(lambda x: inner.embed(inner.state, x) @ last)(image)
+    all_tokens = lambda state, x: encoder.hidden_states(state, x)[-1][0]
+    squared = lambda f: quick_jit(jax.grad(lambda x, state: jnp.square(f(state, x)).sum() / 2))
+    via_all = squared(all_tokens)(image, encoder.state)
+    via_cls = squared(inner.embed)(image, inner.state)
     np.testing.assert_allclose(via_cls, via_all, atol=200 * UNIT * float(jnp.abs(via_all).max()))

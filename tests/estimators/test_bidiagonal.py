@@ -8,6 +8,7 @@ import matfree.decomp
 import matfree.funm
 import numpy as np
 import pytest
+from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax import jacobian
@@ -18,11 +19,14 @@ from jepa_jax.estimators.narrow import narrow
 SPECTRA = np.load(Path(__file__).parent.parent / "fixtures" / "spectra.npz")
 
 
-def decompose(matrix, start, steps):
+def decompose(matrix, start, steps, jit=quick_jit):
     """B, V (float64) of every starting vector for the function x -> matrix x."""
-    matrix = jnp.asarray(matrix, jnp.float32)
-    operator = narrow(jacobian(lambda x: matrix @ x, jnp.ones(matrix.shape[1], jnp.float32)))
-    found = jax.jit(lambda v: bidiagonalise(operator, v, steps))(jnp.asarray(start, jnp.float32))
+
+    def program(matrix, start):
+        operator = narrow(jacobian(lambda x: matrix @ x, jnp.ones(matrix.shape[1], jnp.float32)))
+        return bidiagonalise(operator, start, steps)
+
+    found = jit(program)(*(np.asarray(a, np.float32) for a in (matrix, start)))
     diagonal, above, basis = (np.asarray(a, np.float64) for a in found)
     b = [np.diag(d) + np.diag(a[:-1], 1) for d, a in zip(diagonal, above, strict=True)]
     return np.stack(b), above[:, -1], basis
@@ -64,21 +68,16 @@ def test_rounding_at_the_worst_real_condition_matches_matfree_in_float64():
     sigma = SPECTRA["vitl14"][1, :-2].astype(np.float64)  # Condition 8e6.
     matrix = matrix_with_spectrum(sigma, len(sigma)).astype(np.float32)
     start, steps = start_of(2, len(sigma)), 30
-    found, _, _ = decompose(matrix, start, steps)
-    ours = np.asarray(
-        quadrature.widened(
-            lambda d, a: quadrature.gauss(jnp.log, d, a),
-            jnp.asarray(np.diagonal(found, 0, 1, 2), jnp.float32),
-            jnp.asarray(np.diagonal(found, 1, 1, 2), jnp.float32),
-        )
+    found, _, _ = decompose(matrix, start, steps, jax.jit)  # As users' programs round.
+    gauss = lambda d, a: quadrature.gauss(jnp.log, d, a)
+    ours = quick_jit(lambda *parts: quadrature.widened(gauss, *parts))(
+        np.diagonal(found, 0, 1, 2).astype(np.float32),
+        np.diagonal(found, 1, 1, 2).astype(np.float32),
     )
     with jax.enable_x64(True):
-        tall = jnp.asarray(matrix.T, jnp.float64)
         form = matfree.funm.monte_carlo_funm_product_logdet(matfree.decomp.bidiag(steps))
-        theirs = [
-            float(jax.jit(lambda v: form(lambda x: tall @ x, v))(jnp.asarray(w))) / 2 / (w @ w)
-            for w in start
-        ]
+        run = quick_jit(lambda tall, w: form(lambda x: tall @ x, w))
+        theirs = [float(run(matrix.T.astype(np.float64), w)) / 2 / (w @ w) for w in start]
     # Times n = 1022 this is .5 nats, without orthogonalising again 300. Float32 rounds otherwise on
     # other instruction sets: .05 nats with AVX-512, .2 without.
     np.testing.assert_allclose(ours, theirs, atol=5e-4)

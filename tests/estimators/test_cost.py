@@ -1,11 +1,13 @@
 """The stated cost is the number of products taken."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Hutchinson, Lanczos, XTrace, jacobian
@@ -25,19 +27,27 @@ ESTIMATORS = [
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8)])
 def test_cost_is_what_is_taken(estimator, shape, monkeypatch):
     matrix = matrix_with_spectrum(np.linspace(1, 2, 8), 20).astype(np.float32)
-    matrix = jnp.asarray(matrix if shape[0] == 8 else matrix.T)
-    operator = jacobian(lambda x: matrix @ x, jnp.ones(shape[1], jnp.float32))
+    matrix = matrix if shape[0] == 8 else matrix.T
     taken = {"rows": 0, "columns": 0}
-    for name in taken:
-        product = getattr(operator, name)
 
-        def counted(vectors, name=name, product=product):
-            taken[name] += vectors.shape[0]
-            return product(vectors)
+    def count(name, number):
+        taken[name] += number
 
-        monkeypatch.setattr(operator, name, counted)
-    with jax.disable_jit():  # Loops run in Python: every product is seen.
-        estimator(operator, jax.random.key(0))
+    @quick_jit
+    def estimate(matrix, key):
+        operator = jacobian(lambda x: matrix @ x, jnp.ones(shape[1]))
+        for name in taken:
+
+            def counted(vectors, name=name, product=getattr(operator, name)):
+                # When it runs: what is in a loop is seen at every turn.
+                jax.debug.callback(functools.partial(count, name, len(vectors)))
+                return product(vectors)
+
+            monkeypatch.setattr(operator, name, counted)
+        return estimator(operator, key)
+
+    jax.block_until_ready(estimate(matrix, jax.random.key(0)))
+    jax.effects_barrier()
     assert estimator.cost(*shape) == (taken["rows"], taken["columns"])
 
 

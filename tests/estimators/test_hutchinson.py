@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from known import matrix_with_spectrum
-from random_methods import X, quadratic_forms, run
+from random_methods import X, one_estimate, quadratic_forms, run, score_of_tanh
 
 from jepa_jax import Hutchinson, jacobian
 
@@ -73,9 +74,10 @@ def test_unbiased_with_a_standard_error_that_is_the_spread():
     count = 400
     settings = Hutchinson(degree=120, lower_margin=2.0)
 
-    @jax.jit
+    @quick_jit
     def estimates(keys):
-        return jax.lax.map(functools.partial(run, settings, matrix, None), keys, batch_size=50)
+        one = functools.partial(one_estimate, settings, matrix, None)
+        return jax.lax.map(one, keys, batch_size=50)
 
     result = estimates(jax.random.split(jax.random.key(0), count))
     values = np.asarray(result.log_volume, np.float64)
@@ -132,15 +134,15 @@ def test_a_jacobian_that_is_not_finite_has_no_finite_score():
 def test_composes_with_transformations():
     matrix = jnp.asarray(matrix_with_spectrum(SIGMA, 40), jnp.float32)
     xs, keys = jnp.stack([X * 0.1, X * 0.2]), jax.random.split(jax.random.key(0))
-
-    def score(x, key):
-        operator = jacobian(lambda y: matrix @ jnp.tanh(y), x, chunk=3)
-        return Hutchinson()(operator, key).log_volume
-
-    alone = jax.jit(score)
+    score = functools.partial(score_of_tanh, Hutchinson(), matrix)
+    alone = quick_jit(score)
     expected = [alone(x, key) for x, key in zip(xs, keys, strict=True)]
-    for transformed in (jax.vmap(alone), jax.jit(jax.vmap(score))):
-        np.testing.assert_allclose(transformed(xs, keys), expected, atol=1e-3)
+    transformed = (
+        jax.vmap(score),
+        jax.vmap(jax.jit(score)),
+    )
+    for found in quick_jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(

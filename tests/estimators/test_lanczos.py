@@ -1,13 +1,15 @@
 """Stochastic Lanczos quadrature of functions with a prescribed Jacobian."""
 
+import functools
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from known import matrix_with_spectrum
-from random_methods import KEY, X, quadratic_forms, run
+from random_methods import KEY, X, one_estimate, quadratic_forms, run, score_of_tanh
 
 from jepa_jax import Lanczos, jacobian
 
@@ -60,11 +62,10 @@ def test_unbiased_with_a_standard_error_that_is_the_spread():
     matrix = jnp.asarray(matrix_with_spectrum(sigma * 1.7, 30), jnp.float32)
     count = 400
 
-    @jax.jit
+    @quick_jit
     def estimates(keys):
-        return jax.lax.map(
-            lambda key: run(Lanczos(steps=30), matrix, None, key), keys, batch_size=50
-        )
+        one = functools.partial(one_estimate, Lanczos(steps=30), matrix, None)
+        return jax.lax.map(one, keys, batch_size=50)
 
     result = estimates(jax.random.split(jax.random.key(0), count))
     values = np.asarray(result.log_volume, np.float64)
@@ -88,8 +89,8 @@ def test_null_directions_are_left_out_or_count_log_eps_each():
     # The null directions of a real network are not zero but noise: it must not reach the score.
     noisy = matrix - null @ null.T @ matrix + null @ np.full((2, 40), 1e-4)
     null_basis = jnp.asarray(null, jnp.float32)
-    basis = jacobian(lambda x: x, jnp.ones(12, jnp.float32), null_basis=null_basis).live_basis()
-    live = np.asarray(basis, np.float64).T @ noisy
+    live_basis = lambda null: jacobian(lambda x: x, jnp.ones(12), null_basis=null).live_basis()
+    live = np.asarray(quick_jit(live_basis)(null_basis), np.float64).T @ noisy
     structural, clip = (Lanczos(steps=10, rank=rank, eps=1e-3) for rank in ("structural", "clip"))
     truth = quadratic_forms(live @ live.T, structural).mean()
     left_out, counted = (run(e, noisy, null) for e in (structural, clip))
@@ -147,7 +148,8 @@ def test_float64_keeps_the_smallest_of_a_wide_spectrum():
     sigma = np.geomspace(1e4, 1e-4, 12)
     matrix = jnp.asarray(matrix_with_spectrum(sigma, 40), jnp.float64)
     settings = Lanczos(steps=12, probes=300, floor=1e-9)
-    estimate = settings(jacobian(lambda x: matrix @ x, jnp.ones(40, jnp.float64)), KEY)
+    score = lambda matrix: settings(jacobian(lambda x: matrix @ x, jnp.ones(40)), KEY)
+    estimate = quick_jit(score)(matrix)
     assert estimate.log_volume.dtype == jnp.float64
     assert abs(float(estimate.log_volume) - np.log(sigma).sum()) < 4 * float(estimate.std_error)
     assert float(estimate.bias_bound) == 0
@@ -156,16 +158,16 @@ def test_float64_keeps_the_smallest_of_a_wide_spectrum():
 def test_composes_with_transformations():
     matrix = jnp.asarray(matrix_with_spectrum(SIGMA, 40), jnp.float32)
     xs, keys = jnp.stack([X * 0.1, X * 0.2]), jax.random.split(jax.random.key(0))
-
-    def score(x, key):
-        operator = jacobian(lambda y: matrix @ jnp.tanh(y), x, chunk=3)
-        return Lanczos(steps=12)(operator, key).log_volume
-
-    alone = jax.jit(score)
+    score = functools.partial(score_of_tanh, Lanczos(steps=12), matrix)
+    alone = quick_jit(score)
     expected = [alone(x, key) for x, key in zip(xs, keys, strict=True)]
-    for transformed in (jax.vmap(alone), jax.jit(jax.vmap(score))):
-        np.testing.assert_allclose(transformed(xs, keys), expected, atol=5e-3)
-    np.testing.assert_allclose(jax.lax.map(lambda a: score(*a), (xs, keys)), expected, atol=5e-3)
+    transformed = (
+        jax.vmap(score),
+        jax.vmap(jax.jit(score)),
+        lambda xs, keys: jax.lax.map(lambda a: score(*a), (xs, keys)),
+    )
+    for found in quick_jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
+        np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 
 from jepa_jax.estimators import quadrature
 
@@ -17,28 +18,25 @@ def dense(diagonal, above, function):
     return vectors * function(np.sqrt(values)) @ vectors.T
 
 
-def on_device(*arrays):
-    return [jnp.asarray(a, jnp.float32) for a in arrays]
+def widened(function, *arrays):
+    arrays = [np.asarray(a, np.float32) for a in arrays]
+    return quick_jit(lambda *a: quadrature.widened(function, *a))(*arrays)
 
 
 def test_gauss_is_the_first_entry_of_the_matrix_function():
-    found = quadrature.widened(
-        lambda d, a: quadrature.gauss(jnp.log, d, a), *on_device(DIAGONAL, ABOVE)
-    )
+    found = widened(lambda d, a: quadrature.gauss(jnp.log, d, a), DIAGONAL, ABOVE)
     expected = [dense(d, a, np.log)[0, 0] for d, a in zip(DIAGONAL, ABOVE, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=2e-6)
 
 
 def test_first_column_of_the_matrix_function():
-    found = quadrature.widened(
-        lambda d, a: quadrature.first_column(jnp.log, d, a), *on_device(DIAGONAL, ABOVE)
-    )
+    found = widened(lambda d, a: quadrature.first_column(jnp.log, d, a), DIAGONAL, ABOVE)
     expected = [dense(d, a, np.log)[0] for d, a in zip(DIAGONAL, ABOVE, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-6)
 
 
 def test_extremes_are_those_of_all_matrices():
-    found = quadrature.widened(quadrature.extremes, *on_device(DIAGONAL, ABOVE))
+    found = widened(quadrature.extremes, DIAGONAL, ABOVE)
     values = [
         np.linalg.svd(np.diag(d) + np.diag(a, 1), compute_uv=False)
         for d, a in zip(DIAGONAL, ABOVE, strict=True)
@@ -53,9 +51,8 @@ def test_gauss_radau_of_one_step_in_closed_form():
     other = alpha**2 + alpha**2 * beta**2 / (alpha**2 - node)
     weight = (alpha**2 - node) / (other - node)
     expected = weight * np.log(other) / 2 + (1 - weight) * np.log(node) / 2
-    found = quadrature.widened(
-        lambda d, a: quadrature.gauss_radau(jnp.log, floor, d, a), *on_device([[alpha]], [[beta]])
-    )
+    radau = lambda d, a: quadrature.gauss_radau(jnp.log, floor, d, a)
+    found = widened(radau, [[alpha]], [[beta]])
     np.testing.assert_allclose(found, [expected], atol=5e-7)
 
 
@@ -67,10 +64,8 @@ def test_gauss_radau_refutes_a_floor_above_the_smallest_node():
     )
     for factor, refuted in ((0.98, False), (1.02, True)):
         floor = float(factor * smallest / largest)
-        found = quadrature.widened(
-            lambda d, a, floor=floor: quadrature.gauss_radau(jnp.log, floor, d, a),
-            *on_device(DIAGONAL[:1], above[:1]),
-        )
+        radau = lambda d, a, floor=floor: quadrature.gauss_radau(jnp.log, floor, d, a)
+        found = widened(radau, DIAGONAL[:1], above[:1])
         assert np.isnan(float(found[0])) == refuted
 
 

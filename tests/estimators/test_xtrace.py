@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from known import matrix_with_spectrum
-from random_methods import KEY, X, run
+from random_methods import KEY, X, one_estimate, run, score_of_tanh
 
 from jepa_jax import Lanczos, XTrace, jacobian
 from jepa_jax.estimators import xtrace
@@ -20,8 +21,8 @@ def spread(settings, matrix, count=200):
     """Estimates and their reported errors over many keys."""
     matrix = jnp.asarray(matrix, jnp.float32)
     keys = jax.random.split(jax.random.key(0), count)
-    one = functools.partial(run, settings, matrix, None)
-    result = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=50))(keys)
+    one = functools.partial(one_estimate, settings, matrix, None)
+    result = quick_jit(lambda keys: jax.lax.map(one, keys, batch_size=50))(keys)
     return (np.asarray(a, np.float64) for a in (result.log_volume, result.std_error))
 
 
@@ -38,7 +39,7 @@ def test_leaving_one_out_is_what_it_says():
         hutchinson = rest @ matrix @ rest * (size - count + 1) / (rest @ rest)
         expected.append(np.trace(others.T @ matrix @ others) + hutchinson)
     start, a = (jnp.asarray(v, jnp.float32) for v in (w, matrix))
-    found = xtrace._leave_one_out(lambda v: v @ a, start, start @ a)
+    found = quick_jit(lambda w, a: xtrace._leave_one_out(lambda v: v @ a, w, w @ a))(start, a)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -107,15 +108,15 @@ def test_a_jacobian_that_is_not_finite_has_no_finite_score():
 def test_composes_with_transformations():
     matrix = jnp.asarray(matrix_with_spectrum(SIGMA, 40), jnp.float32)
     xs, keys = jnp.stack([X * 0.1, X * 0.2]), jax.random.split(jax.random.key(0))
-
-    def score(x, key):
-        operator = jacobian(lambda y: matrix @ jnp.tanh(y), x, chunk=3)
-        return XTrace(steps=8)(operator, key).log_volume
-
-    alone = jax.jit(score)
+    score = functools.partial(score_of_tanh, XTrace(steps=8), matrix)
+    alone = quick_jit(score)
     expected = [alone(x, key) for x, key in zip(xs, keys, strict=True)]
-    for transformed in (jax.vmap(alone), jax.jit(jax.vmap(score))):
-        np.testing.assert_allclose(transformed(xs, keys), expected, atol=5e-3)
+    transformed = (
+        jax.vmap(score),
+        jax.vmap(jax.jit(score)),
+    )
+    for found in quick_jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
+        np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
 @pytest.mark.parametrize(

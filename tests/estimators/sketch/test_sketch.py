@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Sketch, SketchSamples, jacobian
@@ -15,6 +16,10 @@ K, D = 24, 60
 
 def operator(matrix, **settings):
     return jacobian(lambda x: matrix @ x, jnp.zeros(matrix.shape[1], matrix.dtype), **settings)
+
+
+# One program for all sketches of a size and all matrices.
+run = quick_jit(lambda sketch, matrix: sketch(operator(matrix)))
 
 
 def random_matrix(rng):
@@ -47,9 +52,14 @@ def test_measure_and_restrict_give_the_exact_score_and_the_sketch(matrices):
     omega = orthonormal(7)
     null = jnp.asarray(np.linalg.svd(np.random.default_rng(0).normal(size=(K, 2)))[0][:, :2])
     live = jnp.eye(K) - null.astype(jnp.float32) @ null.T.astype(jnp.float32)
-    j = operator(live @ matrices[0], null_basis=null.astype(jnp.float32))
-    found = measure(j)
-    assert float(found.score) == pytest.approx(float(Exact()(j).log_volume), abs=1e-4)
+
+    @quick_jit
+    def both(matrix, null):
+        j = operator(matrix, null_basis=null)
+        return measure(j), Exact()(j).log_volume
+
+    found, exact = both(live @ matrices[0], null.astype(jnp.float32))
+    assert float(found.score) == pytest.approx(float(exact), abs=1e-4)
     matrix = np.asarray(live @ matrices[0])
     assert found.sketch.shape == (K, K - 2)
     root = np.asarray(found.sketch)
@@ -63,7 +73,8 @@ def test_measure_and_restrict_give_the_exact_score_and_the_sketch(matrices):
 def test_fitted_and_computed_features_are_the_same(matrices, samples):
     """What the fit takes from the measured sketch is what a new image's VJPs give."""
     omega = jnp.asarray(samples.cotangents[:5])
-    found = features(operator(matrices[3]), omega, ("spectrum",))["spectrum"]
+    of_spectrum = lambda matrix: features(operator(matrix), omega, ("spectrum",))["spectrum"]
+    found = quick_jit(of_spectrum)(matrices[3])
     rows = np.asarray(omega @ matrices[3], np.float64)
     eigenvalues = np.linalg.eigvalsh(rows @ rows.T)[::-1]
     expected = np.log([*eigenvalues, eigenvalues.sum()])
@@ -92,7 +103,6 @@ def test_leave_one_out_is_what_refitting_without_the_image_gives(samples):
 def test_held_out_error_is_what_the_calibration_says(matrices, samples):
     fit = samples.fit(8)
     estimator = Sketch(fit.calibration)
-    run = jax.jit(lambda sketch, m: sketch(operator(m)))
     found = [run(estimator, m) for m in matrices[50:]]
     exact = np.array([score(m) for m in matrices[50:]])
     residuals = np.array([float(e.log_volume) for e in found]) - exact
@@ -118,20 +128,22 @@ def test_more_cotangents_and_telling_covariates_lower_the_error(matrices, sample
     assert with_hint.fit(3).rmse < samples.fit(3).rmse
     fitted = with_hint.fit(3)
     assert fitted.calibration.blocks == ("spectrum", "norms")
-    j = operator(matrices[0], covariates=lambda: {"norms": jnp.asarray(hint[0], jnp.float32)})
-    assert abs(float(Sketch(fitted.calibration)(j).log_volume) - score(matrices[0])) < 3
+    covariates = lambda: {"norms": jnp.asarray(hint[0], jnp.float32)}
+    hinted = quick_jit(lambda sketch, m: sketch(operator(m, covariates=covariates)))
+    found = hinted(Sketch(fitted.calibration), matrices[0])
+    assert abs(float(found.log_volume) - score(matrices[0])) < 3
     with pytest.raises(ValueError, match=r"uses the covariates \['norms'\], the Jacobian has \[\]"):
         Sketch(fitted.calibration)(operator(matrices[0]))
 
 
 def test_images_unlike_the_calibrations_are_flagged(matrices, samples):
     estimator = Sketch(samples.fit(8).calibration)
-    flags = [bool(estimator(operator(m)).flagged) for m in matrices[50:]]
+    flags = [bool(run(estimator, m).flagged) for m in matrices[50:]]
     assert np.mean(flags) < 0.2
-    assert bool(estimator(operator(100 * matrices[0])).flagged)
+    assert bool(run(estimator, 100 * matrices[0]).flagged)
     steep = matrix_with_spectrum(np.exp(-8 * np.linspace(0, 1, K)), D).astype(np.float32)
-    assert bool(estimator(operator(jnp.asarray(steep))).flagged)
-    broken = estimator(operator(matrices[0] * jnp.nan))
+    assert bool(run(estimator, steep).flagged)
+    broken = run(estimator, matrices[0] * jnp.nan)
     assert bool(broken.flagged)
     assert not np.isfinite(float(broken.log_volume))
 
@@ -139,9 +151,9 @@ def test_images_unlike_the_calibrations_are_flagged(matrices, samples):
 def test_a_batch_gives_what_single_images_do(matrices, samples):
     estimator = Sketch(samples.fit(8).calibration)
     stacked = jnp.stack(matrices[50:53])
-    batched = jax.jit(jax.vmap(lambda m: estimator(operator(m))))(stacked)
+    batched = quick_jit(jax.vmap(lambda m: estimator(operator(m))))(stacked)
     for i in range(3):
-        single = estimator(operator(matrices[50 + i]))
+        single = run(estimator, matrices[50 + i])
         assert float(batched.log_volume[i]) == pytest.approx(float(single.log_volume), abs=1e-3)
 
 
