@@ -1,5 +1,6 @@
 """From a stream of records to a stream of scores: read ahead in threads, batched, in order."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,8 @@ from jepa_jax.scoring.scores import Scores, map_columns
 
 # The most items that wait for a batch to fill: unreadable ones add nothing to it.
 MOST_WAITING = 256
+# The most sizes of inputs in one run, where preprocessing does not make them one.
+MOST_SIZES = 64
 
 
 def ahead(
@@ -40,44 +43,84 @@ def scored(
 ) -> Iterator[tuple[Prepared, Scores | None]]:
     """Every item with the scores of its views, in order.
 
-    Views of neighbouring items share batches. Batches are under way while the next is gathered.
+    Views of neighbouring items that have the same size share batches. Batches are under way while
+    the next is gathered. Every size is compiled for, and costs a batch where few items have it: an
+    item of one more than `MOST_SIZES` sizes has an error instead of scores.
     """
-    batch_size: int | None = None
-    waiting: deque[Prepared] = deque()  # Items in order, scored or not.
-    parts: deque[Scores] = deque()  # Scores of their views, in order, one view each.
-    inputs: list[np.ndarray] = []
-    names: list[str] = []
-    under_way: deque[Callable[[], Scores]] = deque()
+    waiting: deque[_Item] = deque()  # In order, scored or not.
+    gathered: dict[tuple[int, ...], _Batch] = {}  # By size, one of each.
+    under_way: deque[tuple[_Batch, Callable[[], Scores]]] = deque()
 
-    def advance(final: bool) -> None:
-        """Starts the batch gathered and waits for the oldest ones; for all of them if `final`."""
-        nonlocal inputs, names
-        if inputs:
-            under_way.append(scorer.dispatch(np.stack(inputs), names))
-        inputs, names = [], []
-        while len(under_way) >= (1 if final else scorer.in_flight):
-            parts.extend(_rows_of(under_way.popleft()()))
+    def start(size: tuple[int, ...]) -> None:
+        """Starts the batch of a size."""
+        batch, gathered[size] = gathered[size], _Batch()
+        if batch.inputs:
+            under_way.append((batch, scorer.dispatch(np.stack(batch.inputs), batch.names)))
+        wait(most=scorer.in_flight - 1)
+
+    def wait(most: int) -> None:
+        """Waits for the oldest batches, until so many are under way."""
+        while len(under_way) > most:
+            batch, scores = under_way.popleft()
+            for (item, view), of_view in zip(batch.places, _rows_of(scores()), strict=True):
+                item.views[view] = of_view
+
+    def finish() -> None:
+        """Starts what is gathered, and waits for all of it."""
+        for size in gathered:
+            start(size)
+        wait(most=0)
 
     def ready() -> Iterator[tuple[Prepared, Scores | None]]:
-        while waiting and len(parts) >= len(waiting[0].inputs):
+        while waiting and all(scores is not None for scores in waiting[0].views):
             item = waiting.popleft()
-            views = [parts.popleft() for _ in item.inputs]
-            yield item, map_columns(np.concatenate, views) if views else None
+            views = [scores for scores in item.views if scores is not None]
+            yield item.prepared, map_columns(np.concatenate, views) if views else None
 
     for item in prepared:
-        waiting.append(item)
+        sizes = {image.shape for image in item.inputs} - gathered.keys()
+        if sizes and len(gathered) + len(sizes) > MOST_SIZES:
+            item = dataclasses.replace(
+                item, inputs=[], status="unreadable", error=_one_size_too_many(sizes.pop())
+            )
+        waiting.append(_Item(item, [None] * len(item.inputs)))
         for view, image in enumerate(item.inputs):
-            if batch_size is None:
-                batch_size = scorer.plan(*image.shape[:2]).batch
-            inputs.append(image)
-            names.append(f"{item.record.id}/{view}")
-            if len(inputs) == batch_size:
-                advance(final=False)
+            batch = gathered.setdefault(image.shape, _Batch())
+            batch.inputs.append(image)
+            batch.names.append(f"{item.record.id}/{view}")
+            batch.places.append((waiting[-1], view))
+            if len(batch.inputs) == scorer.plan(*image.shape[:2]).batch:
+                start(image.shape)
         if len(waiting) > MOST_WAITING:
-            advance(final=True)
+            finish()
         yield from ready()
-    advance(final=True)
+    finish()
     yield from ready()
+
+
+@dataclasses.dataclass(eq=False)
+class _Item:
+    """An item, and the scores of its views as far as they are there."""
+
+    prepared: Prepared
+    views: list[Scores | None]
+
+
+@dataclasses.dataclass(eq=False)
+class _Batch:
+    """Inputs of one size, their names, and whose views they are."""
+
+    inputs: list[np.ndarray] = dataclasses.field(default_factory=list)
+    names: list[str] = dataclasses.field(default_factory=list)
+    places: list[tuple[_Item, int]] = dataclasses.field(default_factory=list)
+
+
+def _one_size_too_many(size: tuple[int, ...]) -> str:
+    return (
+        f"ValueError: an input of {size[1]} x {size[0]} pixels, after {MOST_SIZES} other sizes in "
+        "this run: each is compiled for, and more are not; an image size (--image-size) makes "
+        "inputs of one size"
+    )
 
 
 def _rows_of(scores: Scores) -> Iterator[Scores]:
