@@ -15,6 +15,7 @@ from jepa_jax.estimators.estimate import Estimate, Estimator
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
 from jepa_jax.scoring.keys import keys_of
+from jepa_jax.scoring.known_answers import check_device
 from jepa_jax.scoring.precision import Precision, matmul_precision
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
@@ -135,6 +136,7 @@ class BatchScorer:
         if self.processes > 1:
             self._workers = self._workers or Workers(self._in_a_worker, self.processes)
             return self._workers.submit(images, names)
+        check_device(self.precision)  # Once a process.
         plan = self.plan(*images.shape[1:3])
         count = len(images)
         # The last batch is filled up with copies of its first image: one program for all.
