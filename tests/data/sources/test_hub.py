@@ -1,5 +1,7 @@
 """Datasets of `datasets`: stored, streamed, by name; nothing is downloaded."""
 
+import io
+
 import numpy as np
 import pytest
 from image_files import BLUE, GREEN, RED, colours, ids, png
@@ -118,6 +120,31 @@ def test_by_name_is_streamed_with_its_config_and_split(monkeypatch):
     assert asked == [("owner/photos", "small", "train", True)] * 2
     assert {record.source for record in source} == {"hf:owner/photos/small:train"} == {source.name}
     assert source.count() is None
+
+
+@pytest.mark.parametrize(
+    ("address", "followed"),
+    [
+        ("hf://datasets/owner/photos@abc/a.png", True),
+        ("zip://a.png::hf://datasets/owner/photos@abc/images.zip", True),
+        ("https://huggingface.co/datasets/owner/photos/resolve/main/a.png", True),
+        ("hf://datasets/owner/photos-2@abc/a.png", False),
+        ("hf://datasets/owner/photos@abc/../../other/a.png", False),
+        ("zip://a.png::file:///etc/x.zip", False),
+        ("hf://datasets/owner/photos@abc/a.zip::http://10.0.0.1/a.png", False),
+        ("http://10.0.0.1/a.png", False),
+        ("file:///etc/passwd", False),
+        ("/etc/passwd", False),
+        ("../a.png", False),
+    ],
+)
+def test_a_hub_dataset_names_addresses_of_its_own_alone(monkeypatch, address, followed):
+    cells = {"image": [{"bytes": None, "path": address}]}
+    features = datasets.Features({"image": datasets.Image()})
+    stream = datasets.Dataset.from_dict(cells, features=features).to_iterable_dataset()
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: stream)
+    monkeypatch.setattr("fsspec.open", lambda path, mode: io.BytesIO(png(RED)))
+    assert colours(HubDataset("owner/photos")) == [RED if followed else "UnreadableImage"]
 
 
 @pytest.mark.parametrize(

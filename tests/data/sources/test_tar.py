@@ -111,15 +111,110 @@ def test_a_file_that_is_no_archive_is_one_record_that_raises(tmp_path, data):
     assert colours(source) == ["UnreadableImage"]
 
 
-def test_a_link_is_a_record_that_says_so(tmp_path):
+SYMBOLIC, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+def with_links(*members) -> bytes:
+    """An archive of (name, bytes) and of (name, type, target), in order."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        info = tarfile.TarInfo("b.png")
-        info.type, info.linkname = tarfile.LNKTYPE, "a.png"
-        tar.addfile(info)
-    (record,) = Tar(write(tmp_path / "t.tar", buffer.getvalue()))
-    with pytest.raises(UnreadableImage, match=r"a link to 'a.png'"):
-        record.load()
+        for name, *what in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(what[0], bytes) and len(what) == 1:
+                info.size = len(what[0])
+                tar.addfile(info, io.BytesIO(what[0]))
+            else:
+                info.type, info.linkname = what
+                tar.addfile(info)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_link_to_another_member_is_that_members_image(tmp_path, zipped):
+    data = with_links(
+        ("sub/before.png", SYMBOLIC, "../late.png"),
+        ("a.png", png(RED)),
+        ("hard.png", HARD, "a.png"),
+        ("sub/up.png", SYMBOLIC, "../a.png"),
+        ("sub/chain.png", SYMBOLIC, "./up.png"),
+        ("no-ending", SYMBOLIC, "late.png"),
+        ("stored.bin", png(GREEN)),
+        ("to-bin.png", SYMBOLIC, "stored.bin"),
+        ("./late.png", png(BLUE)),
+        ("a.png", png(BLUE)),
+    )
+    source = Tar(write(tmp_path / "t.tar", gzip.compress(data) if zipped else data))
+    found = dict(zip(ids(source), colours(source), strict=True))
+    assert found == {
+        "t.tar/sub/before.png": BLUE,
+        "t.tar/a.png": BLUE,  # Stored twice.
+        "t.tar/hard.png": RED,  # Of the one before it.
+        "t.tar/sub/up.png": BLUE,
+        "t.tar/sub/chain.png": BLUE,
+        "t.tar/no-ending": BLUE,
+        "t.tar/stored.bin": GREEN,
+        "t.tar/to-bin.png": GREEN,
+        "t.tar/late.png": BLUE,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "said"),
+    [
+        (HARD, "gone.png", "a link to 'gone.png', which is not in the archive"),
+        (SYMBOLIC, "../../etc/passwd.png", r"a link to '\.\./\.\./etc/passwd\.png', which is not"),
+        (SYMBOLIC, "/etc/hostname", "a link to '/etc/hostname', which is not"),
+        (SYMBOLIC, "b.png", "a link that leads to itself"),
+        (HARD, "b.png", "a link to 'b.png', which is not in the archive"),
+        (tarfile.FIFOTYPE, "", "is not a file"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_a_record_that_says_so(tmp_path, kind, target, said):
+    path = write(tmp_path / "t.tar", with_links(("b.png", kind, target), ("c.png", png(RED))))
+    link, other = Tar(path)
+    with pytest.raises(UnreadableImage, match=said):
+        link.load()
+    assert other.load().getpixel((0, 0)) == RED
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_members_are_told_by_what_they_are(tmp_path, zipped):
+    members = {
+        "0.img": png(RED),
+        "1": png(GREEN),
+        "2.jpg_large": png(BLUE),
+        "3.cls": b"7",
+        "4": b"text",
+        "5.img": b"no image",
+    }
+    data = tarred(members)
+    source = Tar(write(tmp_path / "t.tar", gzip.compress(data) if zipped else data))
+    assert ids(source) == ["t.tar/0.img", "t.tar/1", "t.tar/2.jpg_large"]
+    assert colours(source) == [RED, GREEN, BLUE]
+
+
+def test_what_cannot_be_read_within_an_archive_is_a_row(tmp_path):
+    inner = tarred({"x.png": png()})
+    members = {
+        "a.png": png(RED),
+        "inner.tar": inner,
+        "b.heic": b"?",
+        "c.jxl": b"?",
+        "more.zip": b"PK",
+        "d.tar.gz": b"",
+        "e.json.gz": b"",
+        "f.npy": b"",
+        ".hidden.tar": inner,
+    }
+    source = Tar(write(tmp_path / "t.tar", tarred(members)))
+    assert ids(source) == [
+        f"t.tar/{name}"
+        for name in ("a.png", "inner.tar", "b.heic", "c.jxl", "more.zip", "d.tar.gz")
+    ]
+    said = ["an archive that", "pillow-heif", "pillow-jxl", "an archive that", "an archive that"]
+    for record, text in zip(list(source)[1:], said, strict=True):
+        with pytest.raises(UnreadableImage, match=text):
+            record.load()
 
 
 def test_an_archive_without_images_is_empty(tmp_path):
