@@ -143,9 +143,9 @@ def test_a_mutated_file_loads_or_is_refused_by_name(tmp_path, name, prepared):
     for _ in range(MUTATIONS):
         text = mutated(original, rng)
         (folder / name).write_bytes(text)
-        start = time.perf_counter()
+        start = time.process_time()
         refusal = refusal_of(folder)
-        assert time.perf_counter() - start < SECONDS, text[:300]
+        assert time.process_time() - start < SECONDS, text[:300]
         if refusal is not None:
             refused += 1
             # Weights that no longer fit are said not to fit config.json.
