@@ -12,7 +12,7 @@ from PIL import Image, ImageFile, ImageOps
 from jepa_jax.data import kinds, png
 from jepa_jax.data.files import open_regular
 from jepa_jax.data.memory import DECODING
-from jepa_jax.data.pixels import to_rgb, too_large
+from jepa_jax.data.pixels import has_alpha, to_rgb, too_large
 from jepa_jax.data.record import UnreadableImage, is_storage_error
 
 MAX_PIXELS = 89_478_485
@@ -90,13 +90,18 @@ def _decode(file: IO[bytes], max_pixels: int | None, longest_side: int | None) -
             raise
         except Exception:
             pass
-        return to_rgb(image, consume=True)
+        try:
+            return to_rgb(image, consume=True)
+        except UnreadableImage:
+            raise
+        except Exception as error:
+            raise _unreadable(image.format, error) from error
 
 
 def _size_in_memory(image: Image.Image) -> int:
     """The most bytes that the image takes from here to 8-bit RGB."""
     stored = _IN_MEMORY.get(image.mode, 4)
-    plain = image.mode == "RGB" and not image.has_transparency_data
+    plain = image.mode == "RGB" and not has_alpha(image)
     turned = stored if {"exif", "xmp", "Raw profile type exif"} & set(image.info) else 0
     decoder = 6 if "progressive" in image.info else _OF_DECODER.get(image.format or "", 0)
     held = max(decoder, 0 if plain else 4, turned)

@@ -100,6 +100,7 @@ def counted(count: int, kind: str) -> str:
 def formats() -> tuple[str, ...]:
     """The formats that are decoded, in the order in which they are tried.
 
+    Those that are told by their first bytes go before those whose first bytes another's may be.
     Those of `pillow_heif` and `pillow_jxl` are among them where these are installed.
     """
     Image.preinit()  # the common formats first, as `Image.open` does
@@ -109,7 +110,8 @@ def formats() -> tuple[str, ...]:
             plugin = importlib.import_module(module)
             if register:
                 getattr(plugin, register)()
-    return tuple(name for name in Image.ID if name not in _NOT_DECODED)
+    decoded = (name for name in Image.ID if name not in _NOT_DECODED)
+    return tuple(sorted(decoded, key=lambda name: name not in _TOLD_BY_BYTES))
 
 
 @cache

@@ -29,7 +29,7 @@ def to_rgb(image: Image.Image, *, consume: bool = False) -> Image.Image:
         rgb = _by_bands(image, _float_grey(image))
     elif image.mode == "La":
         rgb = _by_bands(image, lambda band: _on_white(band.convert("LA")))
-    elif image.has_transparency_data:
+    elif has_alpha(image):
         rgb = _by_bands(image, _on_white)
     elif image.mode == "RGB":
         rgb = image._new(image.im if consume else image.im.copy())
@@ -37,6 +37,14 @@ def to_rgb(image: Image.Image, *, consume: bool = False) -> Image.Image:
         rgb = _converted(image)
     rgb.info = {}
     return rgb
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether an image may have transparent pixels, loaded or not."""
+    # `has_transparency_data` asserts that there is a palette; of an icon's there may be none.
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return True
+    return image.mode == "P" and image.palette is not None and image.palette.mode.endswith("A")
 
 
 def image_from_array(array: np.ndarray, *, max_pixels: int | None = None) -> Image.Image:

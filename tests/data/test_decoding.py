@@ -160,6 +160,18 @@ def test_rgb_and_grey_with_one_transparent_colour():
     np.testing.assert_array_equal(pixels(encoded(grey, transparency=4))[0, :, 0], [3, 255])
 
 
+def test_a_palette_in_an_icon():
+    image = Image.new("P", (16, 16), 1)
+    image.putpalette([*RED, *GREEN])
+    assert decode(encoded(image, "ICNS")).getpixel((5, 5)) == GREEN
+
+
+def test_a_raster_that_begins_like_another_formats():
+    # Its width, 1, is what a brush of GIMP's has there.
+    header = struct.pack(">8I", 0x59A66A95, 1, 1, 24, 4, 1, 0, 0)
+    assert decode(header + bytes((*BLUE[::-1], 0))).getpixel((0, 0)) == BLUE
+
+
 def test_one_bit_and_eight_bit_grey():
     bits = Image.new("1", (2, 1))
     bits.putpixel((1, 0), 1)
