@@ -1,5 +1,6 @@
 """The command line: `jepa-jax --help` lists the commands of `jepa_jax.commands`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from jepa_jax.commands.report import report
 from jepa_jax.commands.score import score
 from jepa_jax.commands.select import select
 from jepa_jax.commands.show import show
+from jepa_jax.commands.terminal import TRACEBACK
 from jepa_jax.commands.train import train
 from jepa_jax.version import __version__
 
@@ -36,4 +38,10 @@ def main(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="The version."),
     ] = False,
-) -> None: ...
+    traceback: Annotated[
+        bool,
+        typer.Option("--traceback", envvar=TRACEBACK, help="Show where an error was raised."),
+    ] = False,
+) -> None:
+    if traceback:
+        os.environ[TRACEBACK] = "1"

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from jepa_jax.calibration.choosing import Candidate, candidates, choose
+from jepa_jax.calibration.choosing import NOISE, Candidate, candidates, choose
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples
@@ -91,9 +91,14 @@ class Calibration:
         names = ("seconds_an_exact_image", "seconds_of_covariates")
         return candidates(self.samples, **{name: self.facts[name] for name in names})
 
-    def choose(self, target_spearman: float = 0.98) -> Candidate:
-        """The fastest candidate whose measured rank correlation reaches the target."""
-        return choose(self.candidates(), target_spearman)
+    def choose(self, target_spearman: float = 0.98, *, refinable: bool = False) -> Candidate:
+        """The fastest candidate whose measured rank correlation reaches the target.
+
+        Times within their measured error are equal (a tenth of them at least, a half at most), and
+        the cost in VJPs then decides. `refinable`: only `Exact` and sketches.
+        """
+        noise = min(max(NOISE, self.facts.get("error_of_seconds", 0.0)), 0.5)
+        return choose(self.candidates(), target_spearman, noise=noise, refinable=refinable)
 
     def save(self, folder: str | Path) -> None:
         """Writes calibration.safetensors and calibration.json into `folder`, made if need be."""

@@ -12,6 +12,9 @@ from jepa_jax.estimators.methods import METHODS
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples, spearman
 
+NOISE = 0.1
+"""Times that differ by less than this share are taken for equal."""
+
 # Numbers of cotangents worth comparing.
 _COTANGENTS = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 
@@ -74,14 +77,33 @@ def candidates(
     return sorted(found, key=lambda c: c.seconds)
 
 
-def choose(found: Sequence[Candidate], target_spearman: float) -> Candidate:
-    """The first of the candidates whose measured rank correlation reaches the target.
+def choose(
+    found: Sequence[Candidate],
+    target_spearman: float,
+    *,
+    noise: float = NOISE,
+    refinable: bool = False,
+) -> Candidate:
+    """The fastest of the candidates whose measured rank correlation reaches the target.
+
+    Of those within `noise` of the fastest, a share of its time, the one of the least cost in VJPs:
+    that order is known, where times are not. `refinable`: only `Exact`, and sketches, whose rows
+    can be scored again exactly.
 
     Raises `ValueError` on a target outside (0, 1].
     """
+    check_target(target_spearman)
+    good = [c for c in found if c.spearman >= target_spearman]
+    if refinable:
+        good = [c for c in good if isinstance(c.estimator(), (Exact, Sketch))]
+    bound = min(c.seconds for c in good) * (1 + noise)
+    return min((c for c in good if c.seconds <= bound), key=lambda c: (c.cost, c.seconds))
+
+
+def check_target(target_spearman: float) -> None:
+    """Raises `ValueError` on a rank correlation that no method could be asked for."""
     if not 0 < target_spearman <= 1:
         raise ValueError(f"`target_spearman` must be in (0, 1], got {target_spearman}")
-    return next(c for c in found if c.spearman >= target_spearman)
 
 
 def _agreement(values: Any, scores: Any) -> tuple[float, float]:

@@ -28,8 +28,12 @@ from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import Precision, matmul_precision
 from jepa_jax.scoring.rows import prepare
-from jepa_jax.store.folder import CALIBRATION, locked
+from jepa_jax.store.folder import CALIBRATION, locked, shard_paths
+from jepa_jax.store.manifest import differing_settings
+from jepa_jax.xla import jit
 
+# So many batches at least are timed, beside the first one: some again, where there are fewer.
+_TIMED = 3
 # The most cotangents measured: beyond half of K, or so many, a sketch saves little.
 _MOST_COTANGENTS = 192
 
@@ -128,8 +132,8 @@ def calibrate(
             "source": opened.name,
             "images": len(ids),
             "passed_over": passed_over,
-            "seconds_an_exact_image": run.seconds_an_image,
-            "seconds_of_covariates": run.seconds_of_covariates(),
+            "asked": images,
+            **run.times(),
             "device": f"{device.platform}: {device.device_kind}",
             "jax": jax.__version__,
             "seed": seed,
@@ -138,15 +142,56 @@ def calibrate(
     )
 
 
-def calibrate_for_run(out: Path, encoder: Encoder, source: Any, **settings) -> Calibration:
-    """The calibration that a run keeps in its output folder: made once, found by its reruns."""
+def calibrate_for_run(
+    out: Path,
+    encoder: Encoder,
+    source: Any,
+    *,
+    images: int = 128,
+    precision: Precision = "highest",
+    seed: int = 0,
+    **settings: Any,
+) -> Calibration:
+    """The calibration that a run keeps in its output folder: made once, found by its reruns.
+
+    Raises `ValueError` where the folder has rows by another one, showing both settings; where it
+    has none yet, that is made anew.
+    """
     folder = out / CALIBRATION
+    asked = {"calibration_images": images, "seed": seed, "source": open_source(source).name}
     if (folder / FACTS).exists():  # Written last: without it, a calibration was cut off.
-        return load_calibration(folder)
+        found = load_calibration(folder)
+        try:
+            _check_asked(found, asked, out)
+            found.check(encoder, precision)
+            return found
+        except ValueError:
+            if shard_paths(out):
+                raise
     with locked(out):  # Also says whether the folder can be written to.
-        found = calibrate(encoder, source, **settings)
+        found = calibrate(
+            encoder, source, images=images, precision=precision, seed=seed, **settings
+        )
         found.save(folder)
     return found
+
+
+def _check_asked(found: Calibration, asked: dict[str, Any], out: Path) -> None:
+    """Raises where a calibration was asked for by other settings."""
+    facts = found.facts
+    before = {
+        # As many as were asked for, before that was noted.
+        "calibration_images": facts.get("asked", facts["images"] + facts["passed_over"]),
+        "seed": facts["seed"],
+        "source": facts["source"],
+    }
+    changed = differing_settings(before, asked)
+    if changed:
+        raise ValueError(
+            f"the rows in {out} are by a calibration with other settings; give another output "
+            "folder, or the same settings\n  "
+            + "\n  ".join(f"{k}: {was!r} before, {now!r} now" for k, (was, now) in changed.items())
+        )
 
 
 class _Measuring:
@@ -155,30 +200,30 @@ class _Measuring:
     def __init__(self, scorer: BatchScorer):
         self.scorer = scorer
         self._others = compared_methods()
-        self._compiled = jax.jit(self._measure, static_argnums=3)
-        self._sketched = jax.jit(self._sketch, static_argnums=3)
+        self._compiled = jit(self._measure, static_argnums=3)
+        self._sketched = jit(self._sketch, static_argnums=3)
+        self._covariates = jit(self._covariates_of)
+        # Of each batch an image's, and of some batches again; the first ones compile.
         self._seconds: list[float] = []
-        self._last = np.zeros((0, 0, 0, 0), np.float32)
+        self._seconds_of_covariates: list[float] = []
+        self._last: tuple[Any, ...] = ()
 
-    @property
-    def seconds_an_image(self) -> float:
-        """Median over the batches after the first one, which compiles."""
-        return float(np.median(self._seconds[1:] or self._seconds))
+    def times(self) -> dict[str, float]:
+        """Medians of the seconds an image, of the exact score and of the covariates, and the larger
+        of the relative standard errors of these (the interquartile range over the root of n).
 
-    def seconds_of_covariates(self) -> float:
-        """The covariates' own time an image: the least of three runs of the last batch."""
-        encoder, images = self.scorer.encoder, self._last
-
-        def one(state, image: Array) -> dict[str, Array]:
-            return encoder.covariates(state, encoder.coordinates(state, image))
-
-        run = jax.jit(jax.vmap(one, (None, 0)))
-        seconds = []
-        for _ in range(4):
-            began = time.monotonic()
-            jax.block_until_ready(run(encoder.state, images))
-            seconds.append((time.monotonic() - began) / len(images))
-        return min(seconds[1:])
+        Each batch was timed for both, one after the other, so that what else the machine had to do
+        fell on both alike.
+        """
+        while len(self._seconds) <= _TIMED:
+            self._timed(*self._last)
+        exact, own = np.array(self._seconds[1:]), np.array(self._seconds_of_covariates[1:])
+        ranges = [np.subtract(*np.quantile(t, [0.75, 0.25])) / np.median(t) for t in (exact, own)]
+        return {
+            "seconds_an_exact_image": float(np.median(exact)),
+            "seconds_of_covariates": float(np.median(own)),
+            "error_of_seconds": float(max(ranges) / np.sqrt(len(exact))),
+        }
 
     def __call__(
         self, names: list[str], images: Float[np.ndarray, "b h w c"]
@@ -188,14 +233,21 @@ class _Measuring:
         plan = scorer.plan(*images.shape[1:3])
         fill = [*range(count), *[0] * (plan.batch - count)]
         keys = keys_of(scorer.seed, [f"{names[i]}/0" for i in fill])
-        state, self._last = scorer.encoder.state, images[fill]
+        self._last = (images[fill], keys, plan.chunk)
+        found, ranks = self._timed(*self._last)
+        return jax.tree.map(lambda a: np.asarray(a)[:count], found), int(ranks[0])
+
+    def _timed(self, images: np.ndarray, keys: Any, chunk: int) -> tuple[Measurement, Array]:
+        """The measurement of a full batch; its time and the covariates' own are noted."""
+        state = self.scorer.encoder.state
         began = time.monotonic()
         with matmul_precision("highest"):
-            found, ranks = jax.block_until_ready(
-                self._compiled(state, images[fill], keys, plan.chunk)
-            )
-        self._seconds.append((time.monotonic() - began) / plan.batch)
-        return jax.tree.map(lambda a: np.asarray(a)[:count], found), int(ranks[0])
+            found = jax.block_until_ready(self._compiled(state, images, keys, chunk))
+        between = time.monotonic()
+        jax.block_until_ready(self._covariates(state, images))
+        self._seconds.append((between - began) / len(images))
+        self._seconds_of_covariates.append((time.monotonic() - between) / len(images))
+        return found
 
     def sketch(
         self, image: Float[np.ndarray, "h w c"], cotangents: Float[np.ndarray, "p k"]
@@ -212,6 +264,11 @@ class _Measuring:
             return measure(operator, self._others, key), jnp.asarray(operator.live, jnp.int32)
 
         return jax.vmap(one)(images, keys)
+
+    def _covariates_of(self, state, images: Array) -> dict[str, Array]:
+        encoder = self.scorer.encoder
+        one = lambda image: encoder.covariates(state, encoder.coordinates(state, image))
+        return jax.vmap(one)(images)
 
     def _sketch(self, state, image: Array, cotangents: Array, chunk: int) -> Array:
         return sketch_rows(jacobian_of(self.scorer.encoder, state, image, chunk), cotangents)

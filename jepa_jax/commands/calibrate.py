@@ -16,7 +16,7 @@ from jepa_jax.commands.options import (
     Seed,
     Source,
 )
-from jepa_jax.commands.terminal import Progressing, leave, messages, plain_errors
+from jepa_jax.commands.terminal import Progressing, plain_errors, say
 
 
 def calibrate(
@@ -34,30 +34,27 @@ def calibrate(
     limit: Limit = None,
 ) -> None:
     """Measure exact scores of a few images, for `score --method sketch --calibration DIR`."""
-    with plain_errors():
+    with plain_errors() as command:
+        command.stopped = "stopped: nothing is kept of a calibration"
         from jepa_jax.calibration import calibrate as measure
         from jepa_jax.calibration.calibration import check_folder
         from jepa_jax.encoders import load_encoder
 
         check_folder(out)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
-        try:
-            with Progressing("calibrating") as progress:
-                found = measure(
-                    loaded,
-                    source,
-                    images=images,
-                    precision=precision.value,
-                    batch_size=batch_size,
-                    seed=seed,
-                    limit=limit,
-                    on_start=progress.start,
-                    on_image=progress.advance,
-                )
-        except KeyboardInterrupt:
-            messages.print("stopped: nothing is kept of a calibration")
-            leave(130)
+        with Progressing("calibrating", command.stop) as progress:
+            found = measure(
+                loaded,
+                source,
+                images=images,
+                precision=precision.value,
+                batch_size=batch_size,
+                seed=seed,
+                limit=limit,
+                on_start=progress.start,
+                on_image=progress.advance,
+            )
         found.save(out)
     print_candidates(found, None)
     facts = found.facts
-    messages.print(f"{facts['images']} images, {facts['passed_over']} passed over; saved in {out}")
+    say(f"{facts['images']} images, {facts['passed_over']} passed over; saved in {out}")

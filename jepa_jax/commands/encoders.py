@@ -1,6 +1,6 @@
 """`jepa-jax encoders`: what can be loaded."""
 
-from jepa_jax.commands.terminal import results
+from jepa_jax.commands.terminal import results, say
 
 
 def encoders() -> None:
@@ -18,9 +18,9 @@ def encoders() -> None:
         "parameters (M)",
         "GFLOP a VJP",
     )
-    results.print(layout.format(*head), style="bold")
+    say(layout.format(*head), "bold", to=results)
     for e in catalogue():
         sizes = (f"{e.parameters / 1e6:.3g}", f"{e.vjp_flops / 1e9:.3g}")
         row = (e.name, e.family, e.embedding, e.k, e.patch, e.pixels, *sizes)
-        results.print(layout.format(*row), markup=False)
-    results.print("and any checkpoint folder of these architectures", style="dim")
+        say(layout.format(*row), to=results)
+    say("and any checkpoint folder of these architectures", "dim", to=results)

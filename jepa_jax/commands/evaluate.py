@@ -1,5 +1,6 @@
 """`jepa-jax evaluate`: the score beside label-free baselines, without leakage."""
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +21,10 @@ from jepa_jax.commands.options import (
 )
 from jepa_jax.commands.terminal import (
     Progressing,
-    leave,
-    messages,
     plain_errors,
     results,
+    say,
+    spelled,
     warn_of_idle_gpu,
 )
 from jepa_jax.estimators.methods import METHODS
@@ -77,7 +78,8 @@ def evaluate(
 
     Everything is fitted on REFERENCE; that no image is in two sets is checked by pixels.
     """
-    with plain_errors():
+    with plain_errors() as command:
+        command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
         import jax
 
         from jepa_jax.encoders import load_encoder
@@ -95,49 +97,53 @@ def evaluate(
         if encoder is not None:
             loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
             platform = jax.devices()[0].platform
-            messages.print(f"{encoder} ({loaded.rule}, {loaded.image_size} px) on {platform}")
+            say(f"{encoder} ({loaded.rule}, {loaded.image_size} px) on {platform}")
             warn_of_idle_gpu(platform)
-        try:
-            calibrated = None
-            if any(METHODS[each].calibrated for each in methods):
-                calibrated = _calibration(
-                    loaded, reference, out, calibration, precision, batch_size, seed, limit
-                )
-            columns = (
-                ["jepa_score"] if len(methods) == 1 else [f"jepa_score:{each}" for each in methods]
-            )
-            found = run(
+        calibrated = None
+        if any(METHODS[each].calibrated for each in methods):
+            calibrated = _calibration(
                 loaded,
-                reference=reference,
-                inliers=inliers,
-                outliers=_named(outliers),
-                out=out,
-                estimators={
-                    each: make_estimator(
-                        each,
-                        method_settings,
-                        encoder=loaded,
-                        precision=precision.value,
-                        calibration=calibrated,
-                    )
-                    for each in methods
-                }
-                if loaded is not None
-                else None,
-                calibration=calibrated,
-                detectors=default_detectors(columns, neighbours=ks, flow=flow, seed=seed),
-                drop_shared=drop_shared,
-                limit=limit,
-                precision=precision.value,
-                batch_size=batch_size,
-                resamples=resamples,
-                confidence=confidence,
-                seed=seed,
-                on_scoring=Progressing,
+                reference,
+                out,
+                calibration,
+                precision,
+                batch_size,
+                seed,
+                limit,
+                command.stop,
             )
-        except KeyboardInterrupt:
-            messages.print(f"stopped: {out} keeps what is scored; the same command continues")
-            leave(130)
+        columns = (
+            ["jepa_score"] if len(methods) == 1 else [f"jepa_score:{each}" for each in methods]
+        )
+        found = run(
+            loaded,
+            reference=reference,
+            inliers=inliers,
+            outliers=_named(outliers),
+            out=out,
+            estimators={
+                each: make_estimator(
+                    each,
+                    method_settings,
+                    encoder=loaded,
+                    precision=precision.value,
+                    calibration=calibrated,
+                )
+                for each in methods
+            }
+            if loaded is not None
+            else None,
+            calibration=calibrated,
+            detectors=default_detectors(columns, neighbours=ks, flow=flow, seed=seed),
+            drop_shared=drop_shared,
+            limit=limit,
+            precision=precision.value,
+            batch_size=batch_size,
+            resamples=resamples,
+            confidence=confidence,
+            seed=seed,
+            on_scoring=functools.partial(Progressing, stop=command.stop),
+        )
         _write(found, out)
     _show(found, out)
 
@@ -169,10 +175,11 @@ def _named(sources: list[str]) -> dict[str, str]:
     return names
 
 
-def _calibration(encoder, reference, out: Path, given, precision, batch_size, seed, limit):
+def _calibration(encoder, reference, out: Path, given, precision, batch_size, seed, limit, stop):
     """The calibration that was given, or one of reference images alone, kept in `out`."""
     from jepa_jax.calibration import calibrate, load_calibration
     from jepa_jax.calibration.calibration import FACTS
+    from jepa_jax.store.manifest import is_scores_folder
 
     if given is not None:
         return load_calibration(given)
@@ -184,7 +191,7 @@ def _calibration(encoder, reference, out: Path, given, precision, batch_size, se
     folder = out / "calibration"
     if (folder / FACTS).exists():
         return load_calibration(folder)
-    with Progressing("calibrating") as progress:
+    with Progressing("calibrating", stop) as progress:
         found = calibrate(
             encoder,
             reference,
@@ -203,14 +210,16 @@ def _write(found, out: Path) -> None:
     """evaluation.json, evaluation.png and image_scores.parquet."""
     from jepa_jax.evaluation.figure import draw
     from jepa_jax.evaluation.results import write_image_scores, write_json
+    from jepa_jax.store.files import remove_leftovers
 
     out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
     write_json(found.record(), out / "evaluation.json")
     write_image_scores(found, out / "image_scores.parquet")
     try:
         draw(found.comparison, out / "evaluation.png")
     except ModuleNotFoundError as error:
-        messages.print(f"warning: no figure: {error}", style="yellow", markup=False)
+        say(f"warning: no figure: {error}", "yellow")
 
 
 def _show(found, out: Path) -> None:
@@ -218,31 +227,30 @@ def _show(found, out: Path) -> None:
 
     comparison = found.comparison
     sizes = ", ".join(f"{n} {name}" for name, n in comparison.sizes.items())
-    results.print(f"Images: {sizes}.", markup=False)
+    show = functools.partial(say, to=results)
+    show(f"Images: {sizes}.")
     for name in comparison.outliers:
-        results.print(f"\ninliers against {name}", markup=False)
+        show(f"\ninliers against {spelled(name)}")
         for line in aligned(table(comparison, name)):
-            results.print(line, markup=False)
-    results.print(
+            show(spelled(line))
+    show(
         "\nAUROC: the probability that an inlier scores higher; .5 is guessing. FPR95-in: outliers "
         "accepted where 95 % of the inliers are; FPR95-out: inliers rejected where 95 % of the "
-        "outliers are. Low is good for both.",
-        markup=False,
+        "outliers are. Low is good for both."
     )
     for name, reason in comparison.left_out.items():
-        messages.print(f"left out: {name}: {reason}", markup=False)
+        say(f"left out: {spelled(name)}: {reason}")
     for name, counts in found.failed.items():
         each = ", ".join(f"{n} {status}" for status, n in counts.items())
-        messages.print(f"without a score in {name}: {each}", markup=False)
+        say(f"without a score in {spelled(name)}: {each}")
     for name, count in found.dropped.items():
-        messages.print(f"dropped from {name}: {count} that another set has", markup=False)
+        say(f"dropped from {spelled(name)}: {count} that another set has")
     for shared in found.near:
-        messages.print(
+        say(
             f"warning: {len(shared.near)} images of {shared.first} are nearly the same as one in "
-            f"{shared.second}, such as {shared.near[0][0]} and {shared.near[0][1]}",
-            style="yellow",
-            markup=False,
+            f"{shared.second}, such as {' and '.join(map(spelled, shared.near[0][:2]))}",
+            "yellow",
         )
     for note in found.unchecked:
-        messages.print(f"warning: not checked: {note}", style="bold yellow", markup=False)
-    messages.print(f"{out / 'evaluation.json'}, evaluation.png and image_scores.parquet have all")
+        say(f"warning: not checked: {note}", "bold yellow")
+    say(f"{out / 'evaluation.json'}, evaluation.png and image_scores.parquet have all")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.options import Labels, Scores
-from jepa_jax.commands.terminal import Progressing, messages, plain_errors
+from jepa_jax.commands.terminal import Progressing, plain_errors, say
 
 
 def report(
@@ -27,7 +27,7 @@ def report(
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
 ) -> None:
     """Make one HTML file to look at the scores and their images: it needs no network."""
-    with plain_errors():
+    with plain_errors() as command:
         from jepa_jax.report.html import ReportSettings, write_report
 
         if no_images and images is not None:
@@ -35,14 +35,13 @@ def report(
         settings = ReportSettings(
             "" if no_images else images, labels, thumbnails, near_identical, title
         )
-        with Progressing("thumbnails") as progress:
+        with Progressing("thumbnails", command.stop) as progress:
             written = write_report(
                 scores, out, settings, on_start=progress.start, on_row=progress.advance
             )
         if written.lacks:
-            messages.print(f"note: {written.lacks}", style="yellow", markup=False)
-        messages.print(
+            say(f"note: {written.lacks}", "yellow")
+        say(
             f"{written.path}: {written.rows} rows, {written.pictures} pictures, "
-            f"{written.bytes / 1e6:.1f} MB. Open it in a browser.",
-            markup=False,
+            f"{written.bytes / 1e6:.1f} MB. Open it in a browser."
         )

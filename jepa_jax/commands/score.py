@@ -24,14 +24,14 @@ from jepa_jax.commands.options import (
     split_store,
     with_method_settings,
 )
-from jepa_jax.commands.terminal import (
-    Progressing,
-    leave,
-    messages,
-    plain_errors,
-    warn_of_idle_gpu,
-)
+from jepa_jax.commands.terminal import Progressing, plain_errors, say, warn_of_idle_gpu
+from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
+
+
+class _Retry(StrEnum):
+    failed = "failed"
+    all = "all"
 
 
 class _Rank(StrEnum):
@@ -84,9 +84,20 @@ def score(
     ] = "",
     seed: Seed = 0,
     limit: Limit = None,
+    retry: Annotated[
+        _Retry | None,
+        typer.Option(
+            help="Again: rows whose image could not be got (failed), or all without score."
+        ),
+    ] = None,
 ) -> None:
     """Score every image of SOURCE: one row an input, in a folder that a rerun continues."""
-    with plain_errors():
+    with plain_errors() as command:
+        command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
+        check_apart(out)
+        check_settings(method_settings, [method.value])
+        shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
+
         import jax
 
         from jepa_jax.encoders import load_encoder
@@ -94,74 +105,75 @@ def score(
         from jepa_jax.scoring import Scorer
         from jepa_jax.scoring.batch_sizes import worthwhile
         from jepa_jax.scoring.refine import Refinement
+        from jepa_jax.scoring.run import check_before_choosing
 
-        check_settings(method_settings, [method.value])
-        shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
         refinement = Refinement(**shares) if any(shares.values()) else None
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
         device = jax.devices()[0]
-        messages.print(
+        say(
             f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
             f"{device.platform} ({device.device_kind}), {method.value}, precision {precision.value}"
         )
         warn_of_idle_gpu(device.platform)
-        groups = split_store(store)
-        try:
-            if method.value == "auto":
-                estimator = _automatic(
-                    loaded,
-                    source,
-                    out,
-                    rank=rank.value,
-                    calibration=calibration,
-                    target_spearman=target_spearman,
-                    calibration_images=calibration_images,
-                    precision=precision.value,
-                    batch_size=batch_size,
-                    seed=seed,
-                    limit=limit,
-                )
-            else:
-                estimator = make_estimator(
-                    method.value,
-                    method_settings,
-                    encoder=loaded,
-                    precision=precision.value,
-                    calibration=read_calibration(method.value, calibration),
-                    rank=rank.value,
-                )
-            if processes is None and device.platform != "cpu":
-                processes = 1  # Without a listing of the source.
-            elif processes is None:
-                total = _count(source, limit, views)
-                processes = worthwhile(loaded, estimator, total, batch_size)
-            if processes > 1:
-                messages.print(f"{processes} processes, each on its share of the cores")
-            scorer = Scorer(
+        run_settings = {"views": views, "store": split_store(store), "refine": refinement}
+        scorer_settings = {
+            "precision": precision.value,
+            "batch_size": batch_size,
+            "seed": seed,
+            "processes": processes or 1,
+        }
+        if method.value == "auto":
+            # What a run would refuse is refused before the calibration, which takes a while.
+            exact = Scorer(loaded, Exact(), **scorer_settings)
+            is_exact = check_before_choosing(
+                exact, source, out, views=views, store=run_settings["store"]
+            )
+            estimator = _automatic(
                 loaded,
-                estimator,
+                source,
+                out,
+                rank=rank.value,
+                calibration=calibration,
+                target_spearman=target_spearman,
+                calibration_images=calibration_images,
                 precision=precision.value,
                 batch_size=batch_size,
                 seed=seed,
-                processes=processes,
+                limit=limit,
+                refinable=refinement is not None,
+                is_exact=is_exact,
+                stop=command.stop,
             )
-            if method.value == "auto" and isinstance(estimator, Exact):
-                refinement = None  # Nothing is left to refine.
-            with Progressing("scoring") as progress:
-                summary = scorer.run(
-                    source,
-                    out,
-                    views=views,
-                    store=groups,
-                    limit=limit,
-                    refine=refinement,
-                    on_start=progress.start,
-                    on_row=progress.advance,
-                )
-        except KeyboardInterrupt:
-            messages.print(f"stopped: {out} keeps what is scored; the same command continues")
-            leave(130)
-        messages.print(_closing(summary, out))
+        else:
+            estimator = make_estimator(
+                method.value,
+                method_settings,
+                encoder=loaded,
+                precision=precision.value,
+                calibration=read_calibration(method.value, calibration),
+                rank=rank.value,
+            )
+        if processes is None and device.platform != "cpu":
+            processes = 1  # Without a listing of the source.
+        elif processes is None:
+            total = _count(source, limit, views)
+            processes = worthwhile(loaded, estimator, total, batch_size)
+        if processes > 1:
+            say(f"{processes} processes, each on its share of the cores")
+        scorer = Scorer(loaded, estimator, **scorer_settings | {"processes": processes})
+        if method.value == "auto" and isinstance(estimator, Exact):
+            run_settings["refine"] = None  # Nothing is left to refine.
+        with Progressing("scoring", command.stop) as progress:
+            summary = scorer.run(
+                source,
+                out,
+                **run_settings,
+                limit=limit,
+                retry=retry.value if retry else None,
+                on_start=progress.start,
+                on_row=progress.advance,
+            )
+        say(_closing(summary, out))
         if summary.scored and not summary.counts.get("ok"):
             raise typer.Exit(1)
 
@@ -169,22 +181,30 @@ def score(
 def _automatic(encoder, source: str, out: Path, **s):
     """The fastest estimator that reaches the target on calibration images; says which."""
     from jepa_jax.calibration import load_calibration
+    from jepa_jax.calibration.calibration import FACTS
+    from jepa_jax.calibration.choosing import check_target
     from jepa_jax.calibration.measuring import calibrate_for_run
     from jepa_jax.estimators import Exact
+    from jepa_jax.store.folder import CALIBRATION
 
     if s["rank"] != "structural":
         raise ValueError(f"--method auto needs --rank structural, got {s['rank']}")
+    check_target(s["target_spearman"])
     total = _count(source, s["limit"])
+    own = (out / CALIBRATION / FACTS).exists()
     if s["calibration"] is not None:
         calibration = load_calibration(s["calibration"])
-    elif total is not None and total < 2 * s["calibration_images"]:
-        messages.print(
+    elif s["is_exact"] and not own:
+        say(f"auto: exact, as the rows in {out} are")
+        return Exact()
+    elif not own and total is not None and total < 2 * s["calibration_images"]:
+        say(
             f"auto: {total} images are too few to calibrate on {s['calibration_images']} "
             "of them: exact"
         )
         return Exact()
     else:
-        with Progressing("calibrating") as progress:
+        with Progressing("calibrating", s["stop"]) as progress:
             calibration = calibrate_for_run(
                 out,
                 encoder,
@@ -199,8 +219,9 @@ def _automatic(encoder, source: str, out: Path, **s):
             )
     calibration.check(encoder, s["precision"])
     print_candidates(calibration, total)
-    chosen = calibration.choose(s["target_spearman"])
-    messages.print(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above)")
+    chosen = calibration.choose(s["target_spearman"], refinable=s["refinable"])
+    only = " of those that can be refined" if s["refinable"] else ""
+    say(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above{only})")
     return chosen.estimator()
 
 
@@ -234,4 +255,9 @@ def _closing(summary, out: Path) -> str:
     text = f"{counts or 'nothing left to do'} in {summary.seconds:.1f} s"
     if summary.resumed:
         text += f"; {summary.resumed} rows were there"
+    if summary.unavailable:
+        text += (
+            f"; {summary.unavailable} images could not be got, for a reason that may pass: "
+            "--retry failed does them again"
+        )
     return f"{text}. Look at them: jepa-jax show {out}, or jepa-jax report {out}"

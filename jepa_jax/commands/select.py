@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.options import Labels, Scores
-from jepa_jax.commands.terminal import messages, plain_errors
+from jepa_jax.commands.terminal import plain_errors, say, spelled
 
 
 class _Side(StrEnum):
@@ -78,16 +78,16 @@ def select(
 ) -> None:
     """Select images by score: a list on standard output or in a file, or a folder of the images.
 
-    Nothing is deleted or overwritten. What is chosen, and how many have no score, is said on
-    standard error.
+    No image is deleted or overwritten; a list that is there is replaced. What is chosen, and how
+    many have no score, is said on standard error.
     """
     with plain_errors():
+        from jepa_jax.report import export
         from jepa_jax.report.choice import Choice, choose
-        from jepa_jax.report.export import check_format, names, text_list, write_selection
         from jepa_jax.store.table import read_scores
 
         if out is not None:
-            check_format(out)
+            export.check_format(out)
         if copy_to is not None and link_to is not None:
             raise ValueError("--copy-to and --link-to exclude each other")
         table = read_scores(scores)
@@ -113,17 +113,35 @@ def select(
             rule, per_class, failed, flagged, similarity, tuple(label or ()), match, invert
         )
         selected = choose(table, choice, label_from=labels)
-        messages.print(_summary(selected, failed), markup=False)
+        say(_summary(selected, failed))
         if out is not None:
-            write_selection(out, table, selected.chosen, selected.labels, paths=paths)
-            messages.print(f"written: {out}", markup=False)
+            export.write_selection(out, table, selected.chosen, selected.labels, paths=paths)
+            say(f"written: {out}")
+            _warn_of_formulas(out, table, selected)
         folder = copy_to or link_to
         if folder is not None:
             _transfer(selected, folder, link=link_to is not None, yes=yes)
         if out is None and folder is None:
-            # Names are written as they are, never wrapped or coloured.
-            text = text_list(names(table, selected.chosen, paths=paths), null=null)
-            sys.stdout.write(text)
+            # Names are written as they are, never wrapped or coloured; a terminal would obey some.
+            names = export.names(table, selected.chosen, paths=paths)
+            if sys.stdout.isatty():
+                names = [spelled(name) for name in names]
+            sys.stdout.write(export.text_list(names, null=null))
+
+
+def _warn_of_formulas(out: Path, table, selected) -> None:
+    """What a spreadsheet would compute is said: the list must name the images as they are."""
+    from jepa_jax.report.export import formulas
+
+    if out.suffix.lower() != ".csv":
+        return
+    found = formulas(table, selected.chosen, selected.labels)
+    if found:
+        say(
+            f"note: {len(found)} cells, such as {spelled(found[0])}, begin like a formula: a "
+            "spreadsheet must import these columns as text",
+            "yellow",
+        )
 
 
 def _rule(table, labels: str, *, reference: Path | None, rate: str, side: str, **given):
@@ -165,16 +183,12 @@ def _fitted(table, reference: Path, rate: str, side: str, per_class: bool):
     if share is None:
         raise ValueError(f"--false-positive-rate must be a share such as '1%', got {rate!r}")
     rule = fit_outside(other.scores, share, side)  # pyright: ignore[reportArgumentType]
-    messages.print(
-        f"of images like those of {reference}, at most {float(share):.4g} score {describe(rule)}",
-        markup=False,
-    )
+    say(f"of images like those of {reference}, at most {float(share):.4g} score {describe(rule)}")
     both = shared_ids(table, other)
     if both:
-        messages.print(
+        say(
             f"warning: {both} images are in both folders; the rate holds for new images only",
-            style="yellow",
-            markup=False,
+            "yellow",
         )
     return rule
 
@@ -221,16 +235,17 @@ def _transfer(selected, folder: Path, *, link: bool, yes: bool) -> None:
     notes = [f"{len(plan.todo)} files to {verb} into {folder}{size}"]
     notes += [f"{len(plan.done)} are there"] if plan.done else []
     notes += [f"{plan.renamed} renamed, their names being taken"] if plan.renamed else []
-    notes += [f"{len(plan.missing)} gone, such as {plan.missing[0]}"] if plan.missing else []
-    messages.print("; ".join(notes), markup=False)
+    if plan.missing:
+        notes.append(f"{len(plan.missing)} gone, such as {spelled(plan.missing[0])}")
+    say("; ".join(notes))
     if plan.missing and not plan.missing[0].is_absolute():
-        messages.print("paths are relative to the folder that `score` was run in")
+        say("paths are relative to the folder that `score` was run in")
     if not yes:
         for source, target in plan.todo[:5]:
-            messages.print(f"  {source} -> {target}", markup=False)
+            say(f"  {spelled(source)} -> {spelled(target)}")
         if len(plan.todo) > 5:
-            messages.print(f"  and {len(plan.todo) - 5} more")
-        messages.print(f"a dry run: nothing was done; add --yes to {verb}")
+            say(f"  and {len(plan.todo) - 5} more")
+        say(f"a dry run: nothing was done; add --yes to {verb}")
         return
     transfer(plan, link=link)
-    messages.print(f"{len(plan.todo)} {past}")
+    say(f"{len(plan.todo)} {past}")

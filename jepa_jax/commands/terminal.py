@@ -1,9 +1,13 @@
 """What the commands share at the terminal: messages, errors, progress."""
 
 import os
+import re
 import shutil
 import sys
 import time
+import traceback
+from pathlib import Path
+from types import TracebackType
 from typing import NoReturn
 
 import typer
@@ -16,19 +20,54 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from jepa_jax.commands.interruption import Interruption
 
 # Results go to standard output; progress and messages to standard error.
 messages = Console(stderr=True, highlight=False, soft_wrap=True)
 results = Console(highlight=False, soft_wrap=True)
+# Whether errors are shown with where they were raised: `jepa-jax --traceback`.
+TRACEBACK = "JEPA_JAX_TRACEBACK"
+_PACKAGE = Path(__file__).parent.parent
+# What moves a terminal's cursor, hides text or turns its direction: control characters, separators
+# of lines, marks of direction, halves of characters.
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
 # How often a run without a terminal says where it is.
 _REPORT_SECONDS = 60.0
 
 
-class Progressing:
-    """Where a run is: a bar on a terminal, a line a minute elsewhere. A context manager."""
+def spelled(text: object, keep: str = "") -> str:
+    """A text from outside with its control characters written out, but for those in `keep`.
 
-    def __init__(self, what: str):
-        self.what, self.total, self.rows = what, None, 0
+    >>> spelled("a\\x1b[2J.png")
+    'a\\\\x1b[2J.png'
+    """
+    spell = lambda m: m[0] if m[0] in keep else m[0].encode("unicode_escape").decode()
+    return _CONTROL.sub(spell, str(text))
+
+
+def say(text: str, style: str = "", *, to: Console = messages) -> None:
+    """Prints a message as it is: no markup, no control characters but ends of lines.
+
+    Names from outside that it contains are to be `spelled` where an end of a line would deceive.
+    """
+    text = spelled(text, keep="\n\t")
+    encoding = to.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    to.print(Text(text), style=style or None)
+
+
+class Progressing:
+    """Where a run is: a bar on a terminal, a line a minute elsewhere. A context manager.
+
+    Every row is a place where a signal that `stop` has noted ends the run in order.
+    """
+
+    def __init__(self, what: str, stop: Interruption):
+        self.what, self.stop, self.total, self.rows = what, stop, None, 0
         self.begun = self.reported = time.monotonic()
         self.bar = _bar()
         self.task = self.bar.add_task(what, total=None, rate="")
@@ -38,6 +77,7 @@ class Progressing:
         return self
 
     def __exit__(self, *error) -> None:
+        self.stop.after_rows()
         self.bar.__exit__(*error)
 
     def start(self, total: int | None, done: int) -> None:
@@ -55,7 +95,8 @@ class Progressing:
         if self.bar.disable and now - self.reported > _REPORT_SECONDS:
             self.reported = now
             of = "" if self.total is None else f" of {self.total}"
-            messages.print(f"{self.what}: {self.done + self.rows}{of}, {rate}")
+            say(f"{self.what}: {self.done + self.rows}{of}, {rate}")
+        self.stop.at_a_row()
 
 
 def _bar() -> Progress:
@@ -75,18 +116,64 @@ def _bar() -> Progress:
 
 
 class plain_errors:
-    """Errors that a user can act on, as one message and exit status 2; others as they are."""
+    """A command's body: errors that a user can act on are one message and exit status 2; others are
+    as they are. Ctrl-C, SIGTERM and SIGHUP end it, with a message and status 130, 143 or 129.
 
-    def __enter__(self) -> None:
-        return None
+    `stopped`: what is kept then, to be set when it is known.
+    """
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __init__(self) -> None:
+        self.stop = Interruption()
+        self.stopped = "stopped"
+
+    def __enter__(self) -> "plain_errors":
+        self.stop.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        try:
+            self._end(error)
+        finally:
+            self.stop.__exit__()
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is None or isinstance(error, typer.Exit):
+            return
+        # Whatever it has become on its way: an import makes another error of it, a worker dies.
+        if isinstance(error, KeyboardInterrupt) or self.stop.signal is not None:
+            say(self.stopped)
+            leave(self.stop.status)
+        shown = os.environ.get(TRACEBACK, "") not in ("", "0")
+        if shown:
+            traceback.print_exception(error)
         if "RESOURCE_EXHAUSTED" in str(error):
-            messages.print("error: out of device memory: try a smaller --batch-size", style="red")
+            say("error: out of device memory: try a smaller --batch-size", "red")
             raise typer.Exit(2) from error
         if isinstance(error, (ValueError, OSError)) or _is_dead_worker(error):
-            messages.print(f"error: {error}", style="red", markup=False)
+            say(f"error: {in_words(error)}", "red")
+            if not shown and not _raised_here(error):
+                say("jepa-jax --traceback COMMAND ... shows where it was raised")
             raise typer.Exit(2) from error
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says; its kind where it says nothing."""
+    return str(error) or f"{type(error).__name__}, without a message"
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether a line of this package raised it, or the system: not a library it was wrong to."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or isinstance(error, OSError):
+        return True
+    return _PACKAGE in Path(last.tb_frame.f_code.co_filename).parents
 
 
 def _is_dead_worker(error: BaseException | None) -> bool:
@@ -107,9 +194,8 @@ def leave(status: int) -> NoReturn:
 def warn_of_idle_gpu(platform: str) -> None:
     """A GPU that JAX does not use is said, loudly: hours would go by on the CPU unnoticed."""
     if platform == "cpu" and (shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0")):
-        messages.print(
+        say(
             "warning: this machine has an NVIDIA GPU, but JAX runs on the CPU: "
             "pip install 'jax[cuda13]' (and see JAX_PLATFORMS)",
-            style="bold yellow",
-            markup=False,
+            "bold yellow",
         )

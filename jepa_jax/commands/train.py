@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jepa_jax.commands.terminal import messages, plain_errors
+from jepa_jax.commands.terminal import plain_errors, say
 
 
 def train(
@@ -22,7 +22,8 @@ def train(
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps a checkpoint.")] = 500,
 ) -> None:
     """Train a small encoder; the same command again continues a run that was stopped."""
-    with plain_errors():
+    with plain_errors() as command:
+        command.stopped = f"stopped: {out} keeps its last checkpoint; the same command continues"
         from jepa_jax.training.config import Training
         from jepa_jax.training.networks import parameters
         from jepa_jax.training.training_run import run
@@ -36,7 +37,8 @@ def train(
                 for k, v in row.items()
                 if k not in ("step", "learning_rate", "seconds")
             )
-            messages.print(f"step {row['step']}/{steps}  {terms}  {row['seconds']:.0f} s")
+            say(f"step {row['step']}/{steps}  {terms}  {row['seconds']:.0f} s")
+            command.stop.raise_if_asked()
 
         model = run(
             training,
@@ -45,7 +47,7 @@ def train(
             report_every=report_every,
             checkpoint_every=checkpoint_every,
         )
-    messages.print(f"{parameters(model)} parameters; encoder, log and checkpoint in {out}")
+    say(f"{parameters(model)} parameters; encoder, log and checkpoint in {out}")
 
 
 def _parse(change: str) -> tuple[str, Any]:

@@ -1,9 +1,7 @@
 """Selected rows as a text list, CSV, Parquet, or DataComp's array of uids."""
 
-import csv
-import io
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +13,9 @@ from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable
 
 FORMATS = (".txt", ".csv", ".parquet", ".npy")
+# What a cell begins with that spreadsheets take for a formula, the wide forms of Asian keyboards
+# among it.
+_FORMULA = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
 
 
 def check_format(path: Path) -> None:
@@ -59,6 +60,21 @@ def write_selection(
         replace(path, lambda file: np.save(file, uids))
 
 
+def formulas(table: ScoreTable, chosen: np.ndarray, labels: np.ndarray) -> list[str]:
+    """The texts among the selected rows' cells that a spreadsheet takes for formulas.
+
+    They are written as they are all the same: a list whose ids are changed names no image.
+
+    >>> rows = pa.table({"id": ["=1+1.png", "b.png"], "jepa_score": [-90.0, -210.0]})
+    >>> table = ScoreTable(Path("scores"), {}, {}, rows)
+    >>> formulas(table, np.array([True, True]), np.array(["", ""]))
+    ['=1+1.png']
+    """
+    rows = _rows(table, chosen, labels)
+    texts = [column for column in rows.columns if pa.types.is_string(column.type)]
+    return [text for column in texts for text in column.to_pylist() if text and text[0] in _FORMULA]
+
+
 def names(table: ScoreTable, chosen: np.ndarray, *, paths: bool = False) -> list[str]:
     """The ids of the rows chosen, or the files that hold them."""
     column = table.rows["source" if paths else "id"]
@@ -99,13 +115,14 @@ def _uids(rows: pa.Table) -> list[str]:
 
 def _csv(rows: pa.Table) -> str:
     """RFC 4180, with every digit of a float; an empty cell where there is no value."""
-    buffer = io.StringIO(newline="")
-    _write_csv(buffer, rows)
-    return buffer.getvalue()
+    columns = (column.to_pylist() for column in rows.columns)
+    lines = [rows.column_names, *zip(*columns, strict=True)]
+    return "".join(",".join(map(_cell, line)) + "\n" for line in lines)
 
 
-def _write_csv(file: IO[str], rows: pa.Table) -> None:
-    # Python's writer quotes line breaks and quotes in names, which PyArrow's may refuse to.
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(rows.column_names)
-    writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+def _cell(value: Any) -> str:
+    # Not the `csv` module's writer: that of Python 3.11 leaves a carriage return unquoted.
+    text = "" if value is None else str(value)
+    if not any(mark in text for mark in ',"\r\n'):
+        return text
+    return '"' + text.replace('"', '""') + '"'

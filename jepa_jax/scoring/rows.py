@@ -11,6 +11,7 @@ from PIL import Image
 from jepa_jax.data import Record
 from jepa_jax.data.image_facts import image_facts
 from jepa_jax.data.memory import DECODING
+from jepa_jax.data.storage import Storage, StorageFailed, in_words, is_transient
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.scores import Scores
@@ -22,11 +23,16 @@ SPECTRUM_LEVELS = np.linspace(0, 1, 65)
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A record's views as the encoder's inputs, or the error that kept it from having any."""
+    """A record's views as the encoder's inputs, or the error that kept it from having any.
+
+    `status`: "unreadable" where the image is what is wrong, "unavailable" where it could not be
+    got this time, and another may bring it.
+    """
 
     record: Record
     inputs: list[Float[np.ndarray, "h w c"]]
     error: str | None = None
+    status: str = "ok"
     image: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -38,15 +44,17 @@ def prepare(
     seed: int,
     store: tuple[str, ...] = (),
     settings: ViewSettings = ViewSettings(),
+    storage: Storage = Storage(),
 ) -> Prepared:
     """Reads, decodes and preprocesses one record; every failure becomes its error.
 
     One view is the image itself, preprocessed as the checkpoint says. Several are random ones,
-    which depend on the record's id and the seed alone.
+    which depend on the record's id and the seed alone. Raises `StorageFailed` where `storage`
+    does: what failed is not the record.
     """
     # A decoded image counts against the memory of all threads until its inputs are made.
     with DECODING.hold():
-        return _prepared(record, encoder, views, seed, store, settings)
+        return _prepared(record, encoder, views, seed, store, settings, storage)
 
 
 def _prepared(
@@ -56,9 +64,10 @@ def _prepared(
     seed: int,
     store: tuple[str, ...],
     settings: ViewSettings,
+    storage: Storage,
 ) -> Prepared:
     try:
-        image = record.load()
+        image = storage.load(record)
         facts: dict[str, Any] = {}
         for group in store:
             if group in _OF_IMAGE:
@@ -74,8 +83,11 @@ def _prepared(
             for view in range(views)
         ]
         return Prepared(record, inputs, image=facts)
+    except StorageFailed:
+        raise
     except Exception as error:  # Whatever it is, the run goes on and the row says it.
-        return Prepared(record, [], error=f"{type(error).__name__}: {error}")
+        status = "unavailable" if is_transient(error) else "unreadable"
+        return Prepared(record, [], in_words(error), status)
 
 
 def make_row(
@@ -85,7 +97,7 @@ def make_row(
     row: dict[str, Any] = {
         "id": prepared.record.id,
         "source": prepared.record.source,
-        "status": "ok" if prepared.error is None else "unreadable",
+        "status": prepared.status,
         "error": prepared.error,
         "jepa_score": None,
         "std_error": None,
@@ -100,8 +112,7 @@ def make_row(
     if scores.flagged is not None:
         row["flagged"] = bool(scores.flagged.any())
     if not np.isfinite(values).all():
-        row["status"] = "nonfinite"
-        row["error"] = _nonfinite(values, scores.embedding)
+        row["status"], row["error"] = _unscored(values, scores)
         return row
     row["jepa_score"], row["std_error"] = combine_views(values, errors)
     if len(values) > 1:
@@ -134,10 +145,13 @@ _OF_SCORES: dict[str, Callable[[Scores], dict[str, Any]]] = {
 }
 
 
-def _nonfinite(values: np.ndarray, embedding: np.ndarray) -> str:
-    """Why a score is not a number."""
-    if not np.isfinite(embedding).all():
-        return "the embedding is not finite: the encoder overflowed on this image"
+def _unscored(values: np.ndarray, scores: Scores) -> tuple[str, str]:
+    """The status of an image whose score is not a number, and why it is none."""
+    if not np.isfinite(scores.embedding).all():
+        return "nonfinite", "the embedding is not finite: the encoder overflowed on this image"
     if np.isneginf(values).any():
-        return "the Jacobian has no full rank: its log-volume is -inf"
-    return f"the score is not finite: {values[~np.isfinite(values)][0]}"
+        return "deficient", (
+            f"the Jacobian has singular values of zero but for rounding: {int(scores.rank[0])} of "
+            f"its directions are above that, K = {scores.embedding.shape[-1]}"
+        )
+    return "nonfinite", f"the score is not finite: {values[~np.isfinite(values)][0]}"

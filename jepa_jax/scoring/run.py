@@ -13,14 +13,24 @@ import jax
 import numpy as np
 
 from jepa_jax.data import Source, open_source
+from jepa_jax.data.storage import Storage
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.engines import Engine, Local
+from jepa_jax.scoring.known_answers import check_device
 from jepa_jax.scoring.refine import Refinement, Unrefined, refine_shards
-from jepa_jax.scoring.work import OnRow, Pending, RowSettings, Task, score_shards
-from jepa_jax.store.folder import locked, shard_paths
-from jepa_jax.store.manifest import check_manifest, make_settings
+from jepa_jax.scoring.work import (
+    OnRow,
+    Pending,
+    Retry,
+    RowSettings,
+    Task,
+    count_again,
+    score_shards,
+)
+from jepa_jax.store.folder import check_scores_folder, locked, shard_paths
+from jepa_jax.store.manifest import check_manifest, make_settings, refuse_other_settings
 from jepa_jax.store.schema import GROUPS, check_store
 from jepa_jax.store.shards import count_rows
 from jepa_jax.version import __version__
@@ -31,7 +41,8 @@ class Summary:
     """What a run did.
 
     `counts`: rows by status, of this run; `refined`: rows that it scored again exactly; `resumed`:
-    rows found done.
+    rows found done; `unavailable`: rows of the folder whose image could not be got, which `retry`
+    would do again.
     """
 
     out: Path
@@ -39,10 +50,11 @@ class Summary:
     resumed: int
     seconds: float
     refined: int = 0
+    unavailable: int = 0
 
     @property
     def scored(self) -> int:
-        """Rows that this run added."""
+        """Rows that this run added, or did again."""
         return sum(self.counts.values())
 
 
@@ -55,6 +67,7 @@ def run(
     store: Iterable[str] = (),
     limit: int | None = None,
     refine: Refinement | None = None,
+    retry: Retry | None = None,
     shard_size: int = 1024,
     workers: int = 8,
     engine: Engine | None = None,
@@ -67,16 +80,20 @@ def run(
     Eq. 4 over N random views (column `views`). `store`: groups of columns, of "embedding",
     "spectrum" (65 quantiles of log sigma) and "image" (size, bits per pixel). `limit`: the first
     so many images. `refine`: which rows of a calibrated method are scored again exactly when all
-    are scored. `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess.
-    `engine`: where shards are computed, by default `jepa_jax.scoring.engines.Local`.
+    are scored. `retry`: which rows without a score are done again, in their places: "failed", those
+    whose image could not be got (status "unavailable": a file that is missing, a server that does
+    not answer), or "all". `shard_size`: rows a Parquet file. `workers`: threads that read and
+    preprocess. `engine`: where shards are computed, by default `jepa_jax.scoring.engines.Local`.
     `on_start(total, done)` and `on_row(row)` report progress.
 
     The folder gets a manifest and one Parquet file a shard, each replaced atomically, at the
     latest every 30 seconds. A rerun with the same settings continues: rows that are there are
     kept, whether their image could be read or not. Memory does not grow with the number of images.
+    Where the storage of the images fails, it is tried again for some seconds; then the run ends.
 
     Raises `ValueError` on settings that differ from the folder's (showing both), on a source
-    whose images are no longer those of the folder's rows, and on settings that make no sense.
+    whose images are no longer those of the folder's rows, and on settings that make no sense;
+    `jepa_jax.data.storage.StorageFailed`, an `OSError`, where a disk or a server is gone.
 
     >>> import tempfile, numpy as np
     >>> from PIL import Image
@@ -91,10 +108,13 @@ def run(
     started = time.monotonic()
     out, store = Path(out), tuple(dict.fromkeys(store))
     _check_numbers(views=views, shard_size=shard_size, workers=workers, limit=limit)
+    if retry not in (None, "failed", "all"):
+        raise ValueError(f"`retry` must be 'failed', 'all' or None, got {retry!r}")
     estimator = scorer.estimator
     check_store(store, views, hasattr(estimator, "spectrum"), type(estimator).__name__)
     scorer = _with_spectrum(scorer, store)
     opened = open_source(source)
+    storage = Storage.of(opened)
     calibrated = isinstance(scorer.estimator, Sketch)
     if refine is not None and not calibrated:
         raise ValueError("`refine` needs a calibrated method (a sketch): an exact score is final")
@@ -113,13 +133,14 @@ def run(
 
     with locked(out):
         check_manifest(out, settings, _facts(scorer))
-        pending = Pending(opened, out, shard_size, limit)
+        pending = Pending(opened, out, shard_size, limit, retry)
         if on_start is not None:
             total = opened.count()
-            done = sum(map(count_rows, shard_paths(out)))
+            done = sum(map(count_rows, shard_paths(out))) - count_again(out, retry)
             on_start(total if limit is None or total is None else min(total, limit), done)
         try:
-            engine.run(Task(scorer, out, rows, score_shards), pending, _counted(counts, on_row))
+            task = Task(scorer, out, rows, score_shards, storage)
+            engine.run(task, pending, _counted(counts, on_row))
         finally:
             scorer.close()
         if refine is not None:
@@ -127,14 +148,37 @@ def run(
             if on_start is not None:
                 on_start(again.chosen, again.chosen - again.left)
             exact = scorer.with_estimator(Exact(), "highest")
-            task = Task(exact, out, dataclasses.replace(rows, method="exact"), refine_shards)
+            exactly = dataclasses.replace(rows, method="exact")
+            task = Task(exact, out, exactly, refine_shards, storage)
             shards = again.shards(opened, shard_size)
             try:
                 engine.run(task, shards, _counted(refined, on_row))
             finally:
                 exact.close()
     seconds = time.monotonic() - started
-    return Summary(out, dict(counts), pending.resumed, seconds, sum(refined.values()))
+    unavailable = pending.unavailable + counts["unavailable"]
+    return Summary(out, dict(counts), pending.resumed, seconds, sum(refined.values()), unavailable)
+
+
+def check_before_choosing(
+    scorer: BatchScorer,
+    source: Any,
+    out: str | Path,
+    *,
+    views: int = 1,
+    store: Iterable[str] = (),
+    shard_size: int = 1024,
+) -> bool:
+    """Raises what `run` would for these settings, whatever estimator is still to be chosen.
+
+    Returns whether the folder has rows, and those of an exact method.
+    """
+    out, rows = Path(out), RowSettings("", views, tuple(store), shard_size=shard_size)
+    check_store(rows.store, views, False, "one that is still to be chosen (name it by --method)")
+    settings = describe(scorer, open_source(source), rows, None)
+    check_scores_folder(out)
+    before = refuse_other_settings(out, settings, _facts(scorer), but=("estimator", "refine"))
+    return before is not None and before["settings"].get("estimator", {}).get("method") == "exact"
 
 
 def _counted(counts: Counter[str], on_row: OnRow) -> OnRow:
@@ -195,6 +239,7 @@ def _facts(scorer: BatchScorer) -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": f"{device.platform}: {device.device_kind}",
         "jax": jax.__version__,
+        "known_answers": check_device(scorer.precision),
     }
 
 

@@ -10,23 +10,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from jepa_jax.data import Record, Source
+from jepa_jax.data.storage import Storage, was_transient
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.rows import Prepared, make_row, prepare
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.stream import ahead, scored
-from jepa_jax.store.folder import shard_path
+from jepa_jax.store.folder import shard_path, shard_paths
 from jepa_jax.store.schema import schema
-from jepa_jax.store.shards import read_ids, read_rows, write_rows
+from jepa_jax.store.shards import read_rows, read_table, write_rows
 
 # What a killed run may lose: rows are written when a shard is full, or after this many seconds.
 FLUSH_SECONDS = 30.0
 
 OnRow = Callable[[dict[str, Any]], None]
+
+Retry = Literal["failed", "all"]
+"""Which rows without a score are done again: those whose image could not be got, or all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,48 +65,95 @@ class RowSettings:
 @dataclasses.dataclass(frozen=True)
 class Task:
     """One pass over shards of the folder `out` by `scorer`. `work` does some of them:
-    `score_shards`, or `jepa_jax.scoring.refine.refine_shards`."""
+    `score_shards`, or `jepa_jax.scoring.refine.refine_shards`; `storage`: where the images are."""
 
     scorer: BatchScorer
     out: Path
     rows: RowSettings
     work: "Callable[[Task, Iterable[Shard], OnRow], None]"
+    storage: Storage = dataclasses.field(default_factory=Storage)
 
 
 class Pending:
     """The shards that lack rows, in order, after checking those rows that are there.
 
     A shard that is there must hold the ids that the source gives at its place; it may hold fewer
-    than a full shard, and is then continued. `resumed` counts the rows found.
+    than a full shard, and is then continued. `retry`: rows to be done again, in their places.
+    `resumed` counts the rows that stay, `unavailable` those of them that a retry would do again.
     """
 
-    def __init__(self, source: Source, out: Path, shard_size: int, limit: int | None):
+    def __init__(
+        self,
+        source: Source,
+        out: Path,
+        shard_size: int,
+        limit: int | None,
+        retry: Retry | None = None,
+    ):
         self.source, self.out, self.shard_size, self.limit = source, out, shard_size, limit
-        self.resumed = 0
+        self.retry: Retry | None = retry
+        self.resumed = self.unavailable = 0
+        self._drawn = 0
 
     def __iter__(self) -> Iterator[Shard]:
         records = itertools.islice(iter(self.source), self.limit)
         for index in itertools.count():
-            path = shard_path(self.out, index)
-            shard = itertools.islice(records, self.shard_size)
-            done = read_ids(path) if path.exists() else []
-            for expected in done:
-                record = next(shard, None)
-                if record is None and self.limit is not None:
-                    return  # A smaller limit than before: its rows are all there.
-                if record is None or record.id != expected:
-                    found = "no more images" if record is None else f"{record.id!r}"
-                    raise ValueError(
-                        f"{self.source.name} has changed since {path} was written: that has "
-                        f"{expected!r} where the source now has {found}; give another output folder"
-                    )
-                self.resumed += 1
-            if len(done) == self.shard_size:
-                continue
-            first = next(shard, None)
-            if first is None:
+            begin = self._drawn = index * self.shard_size
+            items = self._items(index, itertools.islice(records, self.shard_size))
+            first = next(items, None)
+            if first is not None:
+                yield Shard(index, itertools.chain([first], items))
+            if self._drawn < begin + self.shard_size:
                 return
-            yield Shard(index, enumerate(itertools.chain([first], shard), start=len(done)))
+
+    def _items(self, index: int, records: Iterator[Record]) -> Iterator[tuple[int, Record]]:
+        """The records of a shard that need a row, with their places; the others are checked."""
+        path = shard_path(self.out, index)
+        there = _there(path) if path.exists() else []
+        for place, (expected, status, error) in enumerate(there):
+            record = next(records, None)
+            if record is None and self._drawn == self.limit:
+                return  # A smaller limit than before: its rows are all there.
+            if record is None or record.id != expected:
+                found = "no more images" if record is None else f"{record.id!r}"
+                raise ValueError(
+                    f"{self.source.name} has changed since {path} was written: that has "
+                    f"{expected!r} where the source now has {found}; give another output folder"
+                )
+            self._drawn += 1
+            if again(self.retry, status, error):
+                yield place, record
+            else:
+                self.resumed += 1
+                self.unavailable += again("failed", status, error)
+        for place, record in enumerate(records, start=len(there)):
+            self._drawn += 1
+            yield place, record
+
+
+def again(retry: Retry | None, status: str, error: str | None) -> bool:
+    """Whether a row of this status and error is one to be done again."""
+    if retry is None or status == "ok":
+        return False
+    return (
+        retry == "all"
+        or status == "unavailable"
+        # As such rows were called before they had a status of their own.
+        or (status == "unreadable" and was_transient(error))
+    )
+
+
+def count_again(out: Path, retry: Retry | None) -> int:
+    """How many of a folder's rows are to be done again."""
+    if retry is None:
+        return 0
+    return sum(again(retry, row[1], row[2]) for path in shard_paths(out) for row in _there(path))
+
+
+def _there(path: Path) -> list[tuple[str, str, str | None]]:
+    """The id, status and error of a shard's rows."""
+    table = read_table(path, ["id", "status", "error"])
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
 def score_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
@@ -132,7 +183,9 @@ def scored_items(
     encoder, seed = task.scorer.encoder, task.scorer.seed
     prepared = ahead(
         records(),
-        lambda record: prepare(record, encoder, views=rows.views, seed=seed, store=rows.store),
+        lambda record: prepare(
+            record, encoder, views=rows.views, seed=seed, store=rows.store, storage=task.storage
+        ),
         rows.threads,
         # Views are held as arrays: many of them mean few images ahead.
         most=max(2, 3 * rows.threads // rows.views),

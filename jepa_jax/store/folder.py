@@ -67,6 +67,11 @@ def check_apart(path: str | Path, *, itself: bool = False) -> None:
             )
 
 
+def check_scores_folder(out: Path) -> None:
+    """`check_ours` of a folder for scores."""
+    check_ours(out, _ours)
+
+
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """The output folder for one writer, made if need be; leftovers of a killed one removed.
@@ -74,7 +79,7 @@ def locked(out: Path) -> Iterator[None]:
     Raises `NotADirectoryError` where a file is in the way, `FileExistsError` where the folder
     holds other things, and `BlockingIOError` while another process writes to it.
     """
-    check_ours(out, _ours)
+    check_scores_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with _exclusive(out):
         for folder in (out, out / CALIBRATION):

@@ -15,7 +15,7 @@ from jepa_jax.store.folder import MANIFEST, shard_paths
 from jepa_jax.version import NUMERICS
 
 # Facts that every run has of its own.
-_OF_ONE_RUN = ("started", "continued")
+_OF_ONE_RUN = ("started", "continued", "known_answers")
 # What of the settings may differ between folders whose scores are compared: where images are, how
 # rows are stored, and the seed, which draws views and probes and shifts no score.
 _FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
@@ -58,19 +58,34 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
     A rerun whose `facts` are others adds its own. `ValueError` lists each locked setting that
     differs, with both values.
     """
-    path = out / MANIFEST
-    # Through JSON, so that both sides have its types.
-    settings = json.loads(json.dumps(settings))
-    rows = bool(shard_paths(out))
-    if rows and not path.exists():
-        raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
-    if not rows:  # Nothing is there that other settings could contradict.
-        _write(path, {"settings": settings, "facts": facts})
+    settings, facts = _as_read(settings), _as_read(facts)
+    before = refuse_other_settings(out, settings, facts)
+    if before is None:  # Nothing is there that other settings could contradict.
+        _write(out, {"settings": settings, "facts": facts})
         return
+    runs = [before["facts"], *before["facts"].get("continued", [])]
+    if not any(_lasting(run) == _lasting(facts) for run in runs):
+        before["facts"]["continued"] = [*runs[1:], facts]
+        _write(out, before)
+
+
+def refuse_other_settings(
+    out: Path, settings: dict[str, Any], facts: dict[str, Any], *, but: tuple[str, ...] = ()
+) -> dict[str, Any] | None:
+    """The manifest of a folder that has rows, None of one that has none.
+
+    `ValueError` where the rows were made with other settings, but for those named in `but` and
+    what is below them.
+    """
+    if not shard_paths(out):
+        return None
+    if not (out / MANIFEST).exists():
+        raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
     before = read_manifest(out)
     changed = [
         f"{key}: {was!r} before, {now!r} now"
-        for key, (was, now) in differing_settings(before["settings"], settings).items()
+        for key, (was, now) in differing_settings(before["settings"], _as_read(settings)).items()
+        if key.partition(".")[0] not in but
     ]
     if changed:
         if before["facts"].get("encoder") != facts.get("encoder"):
@@ -81,11 +96,12 @@ def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -
             f"{out} was made with other settings; give another output folder, or the same settings"
             "\n  " + "\n  ".join(changed)
         )
-    runs = [before["facts"], *before["facts"].get("continued", [])]
-    facts = json.loads(json.dumps(facts))
-    if not any(_lasting(run) == _lasting(facts) for run in runs):
-        before["facts"]["continued"] = [*runs[1:], facts]
-        _write(path, before)
+    return before
+
+
+def _as_read(content: dict[str, Any]) -> dict[str, Any]:
+    """With the types that JSON gives back."""
+    return json.loads(json.dumps(content))
 
 
 def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,8 +109,8 @@ def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in _OF_ONE_RUN}
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    replace_text(path, json.dumps(content, indent=2) + "\n")
+def _write(out: Path, content: dict[str, Any]) -> None:
+    replace_text(out / MANIFEST, json.dumps(content, indent=2) + "\n")
 
 
 def read_manifest(out: Path) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from flax import nnx
 
 from jepa_jax.encoders.vit import ViT
 from jepa_jax.encoders.writing import write_checkpoint
 from jepa_jax.store.files import remove_leftovers, replace, replace_text
+from jepa_jax.store.folder import check_apart
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.config import Training, write_model
 from jepa_jax.training.hub_configs import hub_config, preprocessor_config
@@ -29,13 +31,15 @@ def run(
     step, losses, learning rate, seconds) and the encoder: a checkpoint folder as `load_encoder`
     reads it for a vision transformer, model.safetensors for `read_model` else.
 
-    Raises `ValueError` where `out` holds a training with another configuration.
+    Raises `ValueError` where `out` holds a training with another configuration, or lies in a folder
+    of scores.
     """
+    check_apart(out, itself=True)
     settings = {"seed": training.seed, **training.tables}
     record = out / "config.json"
     model_folder = out / "encoder"
     if record.exists():
-        before = json.loads(record.read_text())
+        before = _read(record)
         if before != json.loads(json.dumps(settings)):
             differ = [k for k in settings if before.get(k) != json.loads(json.dumps(settings[k]))]
             raise ValueError(
@@ -65,6 +69,17 @@ def run(
     else:
         write_model(model_folder, model)
     return model
+
+
+def _read(record: Path) -> dict[str, Any]:
+    """The configuration of a training that was begun."""
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{record} is not readable: {error}") from error
+    if not isinstance(before, dict):
+        raise ValueError(f"{record} must hold a training's configuration, got {before!r:.40}")
+    return before
 
 
 class _Log:

@@ -6,15 +6,18 @@ import json
 import tarfile
 
 import numpy as np
+import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 from tables import row, write_folder
 
 from jepa_jax.report import read_scores, write_selection
-from jepa_jax.report.export import names, text_list
+from jepa_jax.report.export import formulas, names, text_list
 from jepa_jax.report.uids import UID_DTYPE, uid_array, uids_of
 
 ODD = 'a "quoted", comma\nand line.jpg'
+# Each of them alone splits a record or a cell where it is not quoted.
+SPLITTING = ["a\rb.jpg", "\r", "a,b", 'a"b', "a\nb", "\u2028a", " a ", "=1+1", "\ta", ""]
 
 
 @pytest.fixture
@@ -35,6 +38,29 @@ def test_csv_keeps_every_digit_and_any_name(table, tmp_path):
     assert [r["jepa_score"] for r in rows] == ["0.1", "-2.0", ""]
     assert [r["status"] for r in rows] == ["ok", "ok", "unreadable"]
     assert [r["label"] for r in rows] == ["x", "", "x"]
+
+
+def test_csv_is_read_back_whatever_an_id_holds(tmp_path):
+    rows = [row(id, float(i)) for i, id in enumerate(SPLITTING)]
+    table = read_scores(write_folder(tmp_path / "scores", rows))
+    all_of_them = np.ones(len(rows), bool)
+    write_selection(tmp_path / "s.csv", table, all_of_them, np.full(len(rows), "", object))
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
+        assert [r["id"] for r in csv.DictReader(file)] == SPLITTING
+    read = arrow_csv.read_csv(
+        tmp_path / "s.csv", parse_options=arrow_csv.ParseOptions(newlines_in_values=True)
+    )
+    assert read["id"].to_pylist() == SPLITTING
+
+
+@pytest.mark.parametrize("name", ["=1", "+1", "-1", "@a", "\ta", "\ra", "\uff1d1"])
+def test_what_a_spreadsheet_would_compute_is_known_and_left_as_it_is(tmp_path, name):
+    table = read_scores(write_folder(tmp_path / "scores", [row(name, -1.0), row("b", -2.0)]))
+    both = np.ones(2, bool), np.full(2, "", object)
+    assert formulas(table, *both) == [name]
+    write_selection(tmp_path / "s.csv", table, *both)
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.DictReader(file))["id"] == name
 
 
 def test_parquet_has_the_rows_as_they_were(table, tmp_path):
