@@ -104,7 +104,7 @@ def _factorise(a: Array, method: Method) -> factors.Factor:
 
 def product(a: Array, b: Array) -> Array:
     """a b, in the wider type of the two."""
-    dtype = jnp.promote_types(a.dtype, b.dtype)
+    dtype = a.dtype if jnp.finfo(a.dtype).bits >= jnp.finfo(b.dtype).bits else b.dtype
     return jax.lax.dot(a.astype(dtype), b.astype(dtype), precision=jax.lax.Precision.HIGHEST)
 
 

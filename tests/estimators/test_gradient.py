@@ -82,8 +82,8 @@ def test_of_a_random_method_it_is_that_of_the_estimate(estimator):
     x, step = jnp.asarray(X, jnp.float32), 2e-3
     differences = [float(run(x + step * e) - run(x - step * e)) / (2 * step) for e in jnp.eye(10)]
     found = jax.jit(jax.grad(lambda x: score(estimator, x)))(x)
-    # Differences of float32 scores over 4e-3, and their own second order.
-    np.testing.assert_allclose(found, differences, atol=2e-2)
+    # Of up to 15: differences of float32 scores over 4e-3, and their own second order.
+    np.testing.assert_allclose(found, differences, atol=8e-2)
     total = lambda xs: jax.vmap(lambda x: score(estimator, x))(xs).sum()
     both = jax.jit(jax.grad(total))(jnp.stack([2 * x, x]))
     np.testing.assert_allclose(both[1], found, rtol=1e-3, atol=1e-3)

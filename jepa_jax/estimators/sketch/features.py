@@ -55,7 +55,9 @@ def _vectors(rows: Array) -> tuple[Array, Array, Array]:
         total = jnp.square(sigma).sum()
         scaled = u / sigma[None]
         right = product(scaled.T, rows)
-        return tuple(a.astype(rows.dtype) for a in (2 * scaled, right, 2 * rows / total))
+        return tuple(
+            a.astype(rows.dtype) for a in (2 * scaled, right, 2 * rows / total.astype(rows.dtype))
+        )
 
 
 def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Float[Array, " p+1"]:
