@@ -10,7 +10,7 @@ from PIL import Image
 from jepa_jax import Exact, jacobian, load_encoder
 from tools import odd_images as odd
 
-ASSETS = Path(odd.__file__).parent.parent / "assets"
+ASSETS = Path(odd.__file__).parent.parent / "jepa_jax" / "assets"
 
 
 def read(file):
