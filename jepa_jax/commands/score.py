@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -116,7 +116,7 @@ def score(
         )
         warn_of_idle_gpu(device.platform)
         run_settings = {"views": views, "store": split_store(store), "refine": refinement}
-        scorer_settings = {
+        scorer_settings: dict[str, Any] = {
             "precision": precision.value,
             "batch_size": batch_size,
             "seed": seed,

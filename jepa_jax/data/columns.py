@@ -98,7 +98,8 @@ def pick_image_column(schema: pa.Schema, where: str) -> Column:
     none will do.
     """
     outside = {field.name: kind_of(field.type) for field in schema}
-    for kinds in (outside, _inside(schema)):
+    candidates: list[Mapping[str, Kind | None]] = [outside, _inside(schema)]
+    for kinds in candidates:
         name = _picked(kinds)
         if name is not None:
             return find_column(schema, name, where)

@@ -18,7 +18,6 @@ import jax
 
 from jepa_jax.scoring.cores import share_cores
 
-
 # What a program compiles stays in memory: loky would take it for a leak, and start the worker anew.
 _ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 

@@ -55,9 +55,8 @@ def _vectors(rows: Array) -> tuple[Array, Array, Array]:
         total = jnp.square(sigma).sum()
         scaled = u / sigma[None]
         right = product(scaled.T, rows)
-        return tuple(
-            a.astype(rows.dtype) for a in (2 * scaled, right, 2 * rows / total.astype(rows.dtype))
-        )
+        kind = rows.dtype
+        return (2 * scaled).astype(kind), right.astype(kind), 2 * rows / total.astype(kind)
 
 
 def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Float[Array, " p+1"]:
