@@ -67,4 +67,14 @@ def encoder():
 @pytest.fixture(scope="session")
 def scorer(encoder):
     """One compiled scorer for all tests of a process."""
-    return Scorer(encoder, Exact(), batch_size=3)
+    return Scorer(encoder, Exact(), batch_size=4)
+
+
+@pytest.fixture(scope="session")
+def calibration(encoder):
+    """One calibration for all tests of a process: what it measures takes long to compile."""
+    from streams import records
+
+    from jepa_jax.calibration import calibrate
+
+    return calibrate(encoder, records(70, broken=(4,)), images=40)

@@ -7,14 +7,18 @@ import typer
 
 from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.options import (
+    AllowOutside,
     BatchSize,
     Embedding,
     Encoder,
+    IdColumn,
+    ImageColumn,
     ImageSize,
     Limit,
     Precision,
     Seed,
     Source,
+    open_images,
 )
 from jepa_jax.commands.terminal import Progressing, plain_errors, say
 
@@ -32,6 +36,9 @@ def calibrate(
     embedding: Embedding = None,
     seed: Seed = 0,
     limit: Limit = None,
+    image_column: ImageColumn = None,
+    id_column: IdColumn = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Measure exact scores of a few images, for `score --method sketch --calibration DIR`."""
     with plain_errors() as command:
@@ -41,11 +48,12 @@ def calibrate(
         from jepa_jax.encoders import load_encoder
 
         check_folder(out)
+        opened = open_images(source, image_column, id_column, allow_outside)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
         with Progressing("calibrating", command.stop) as progress:
             found = measure(
                 loaded,
-                source,
+                opened,
                 images=images,
                 precision=precision.value,
                 batch_size=batch_size,

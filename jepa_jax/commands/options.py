@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jepa_jax.commands.terminal import say
 from jepa_jax.estimators.methods import METHODS
 
 if TYPE_CHECKING:  # It does not know what a registry makes of it.
@@ -31,6 +32,14 @@ Source = Annotated[
         help="Folder, image, .txt list, .tar, .parquet, .npz, pattern such as 'shards/*.tar', "
         "or 'hf:owner/name[:split]'."
     ),
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Of tables: the column of images, 'a.b' within a struct.")
+]
+IdColumn = Annotated[str | None, typer.Option(help="Of tables: the column of ids, likewise.")]
+AllowOutside = Annotated[
+    bool,
+    typer.Option("--allow-outside", help="Of tables: paths may lead out of the table's folder."),
 ]
 Encoder = Annotated[
     str, typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
@@ -100,6 +109,21 @@ def check_settings(settings: dict[str, int], methods: Iterable[str]) -> None:
             raise ValueError(
                 f"--{name} is a setting of {' and '.join(owners)}, not of {' or '.join(methods)}"
             )
+
+
+def open_images(
+    source: str, image_column: str | None, id_column: str | None, allow_outside: bool
+) -> Any:
+    """The source of images that a command names; what it leaves out is said."""
+    from jepa_jax.data import open_source
+    from jepa_jax.data.left_out import as_lines, left_out
+
+    opened = open_source(
+        source, image_column=image_column, id_column=id_column, outside=allow_outside
+    )
+    for line in as_lines(left_out(opened)):
+        say(f"left out: {line}", style="yellow")
+    return opened
 
 
 def split_store(text: str) -> list[str]:

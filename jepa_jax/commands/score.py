@@ -9,10 +9,13 @@ import typer
 from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.estimators import make_estimator, read_calibration
 from jepa_jax.commands.options import (
+    AllowOutside,
     BatchSize,
     CalibrationFolder,
     Embedding,
     Encoder,
+    IdColumn,
+    ImageColumn,
     ImageSize,
     Limit,
     MatrixProducts,
@@ -21,6 +24,7 @@ from jepa_jax.commands.options import (
     Seed,
     Source,
     check_settings,
+    open_images,
     split_store,
     with_method_settings,
 )
@@ -84,6 +88,9 @@ def score(
     ] = "",
     seed: Seed = 0,
     limit: Limit = None,
+    image_column: ImageColumn = None,
+    id_column: IdColumn = None,
+    allow_outside: AllowOutside = False,
     retry: Annotated[
         _Retry | None,
         typer.Option(
@@ -108,6 +115,7 @@ def score(
         from jepa_jax.scoring.run import check_before_choosing
 
         refinement = Refinement(**shares) if any(shares.values()) else None
+        opened = open_images(source, image_column, id_column, allow_outside)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
         device = jax.devices()[0]
         say(
@@ -126,11 +134,11 @@ def score(
             # What a run would refuse is refused before the calibration, which takes a while.
             exact = Scorer(loaded, Exact(), **scorer_settings)
             is_exact = check_before_choosing(
-                exact, source, out, views=views, store=run_settings["store"]
+                exact, opened, out, views=views, store=run_settings["store"]
             )
             estimator = _automatic(
                 loaded,
-                source,
+                opened,
                 out,
                 rank=rank.value,
                 calibration=calibration,
@@ -156,16 +164,17 @@ def score(
         if processes is None and device.platform != "cpu":
             processes = 1  # Without a listing of the source.
         elif processes is None:
-            total = _count(source, limit, views)
+            total = _count(opened, limit, views)
             processes = worthwhile(loaded, estimator, total, batch_size)
         if processes > 1:
             say(f"{processes} processes, each on its share of the cores")
-        scorer = Scorer(loaded, estimator, **scorer_settings | {"processes": processes})
+        scorer_settings["processes"] = processes
+        scorer = Scorer(loaded, estimator, **scorer_settings)
         if method.value == "auto" and isinstance(estimator, Exact):
             run_settings["refine"] = None  # Nothing is left to refine.
         with Progressing("scoring", command.stop) as progress:
             summary = scorer.run(
-                source,
+                opened,
                 out,
                 **run_settings,
                 limit=limit,
@@ -225,11 +234,9 @@ def _automatic(encoder, source: str, out: Path, **s):
     return chosen.estimator()
 
 
-def _count(source: str, limit: int | None, views: int = 1) -> int | None:
+def _count(source: Any, limit: int | None, views: int = 1) -> int | None:
     """How many views of images there are to score, None where that is not known."""
-    from jepa_jax.data import open_source
-
-    total = open_source(source).count()
+    total = source.count()
     if limit is not None:
         total = limit if total is None else min(total, limit)
     return None if total is None else total * views

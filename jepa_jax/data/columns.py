@@ -97,8 +97,8 @@ def pick_image_column(schema: pa.Schema, where: str) -> Column:
     Within structs too, where none is outside of them. Raises `ValueError` listing the columns if
     none will do.
     """
-    outside = {field.name: kind_of(field.type) for field in schema}
-    candidates: list[Mapping[str, Kind | None]] = [outside, _inside(schema)]
+    outside: dict[str, Kind | None] = {field.name: kind_of(field.type) for field in schema}
+    candidates = [outside, _inside(schema)]
     for kinds in candidates:
         name = _picked(kinds)
         if name is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -138,7 +139,9 @@ def _open(file: IO[bytes], max_pixels: int | None) -> ImageFile.ImageFile:
 
 
 def _unreadable(name: str | None, error: Exception) -> Exception:
-    if isinstance(error, MemoryError) or is_storage_error(error):
+    # A damaged file's offsets lead a reader to a place before its beginning (EINVAL).
+    led_astray = isinstance(error, OSError) and error.errno == errno.EINVAL
+    if isinstance(error, MemoryError) or (is_storage_error(error) and not led_astray):
         return error  # the machine or the storage failed, not the image
     if isinstance(error, Image.DecompressionBombError):
         return UnreadableImage(f"too large: {error}")

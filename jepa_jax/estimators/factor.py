@@ -62,16 +62,15 @@ def gram(a: Float[Array, "m n"], products: DTypeLike) -> Factor:
         m = a.shape[0]
         identity = jnp.eye(m, dtype=jnp.float64)
         if jnp.finfo(products).bits > jnp.finfo(a.dtype).bits:
-            first = _blocked_gram(a, None, products)
+            first = _blocked_gram(a, None, products, None)
             return Factor(identity, first, rounding_noise(jnp.trace(first), 4.0, m, a.dtype))
         # Squares of very large or small numbers would leave A's type.
         scale = _power_of_two(a)
-        a = a / scale
-        first = _blocked_gram(a, None, products)
+        first = _blocked_gram(a, None, products, scale)
         shift = float(jnp.finfo(products).eps) * jnp.trace(first)
         left = linalg.cholesky(first + shift * identity)
         inverse = linalg.lower_solve(left, identity)
-        core = _blocked_gram(a, inverse.astype(products), products)
+        core = _blocked_gram(a, inverse.astype(products), products, scale)
         scale = scale.astype(jnp.float64)
         noise = rounding_noise(jnp.trace(first), 2 * math.sqrt(m), m, a.dtype)
         return Factor(scale * left, core, scale * noise)
@@ -79,7 +78,7 @@ def gram(a: Float[Array, "m n"], products: DTypeLike) -> Factor:
 
 def _power_of_two(a: Array) -> Float[Array, ""]:
     """A power of two of the size of A's largest entry: dividing by it rounds nothing."""
-    largest = jnp.abs(a).max()
+    largest = jnp.maximum(a.max(), -a.min())  # Not of |A|: a second copy.
     usable = jnp.isfinite(largest) & (largest > 0)
     return jnp.exp2(jnp.round(jnp.log2(jnp.where(usable, largest, 1))))
 
@@ -92,13 +91,21 @@ def _dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
 
 
 def _blocked_gram(
-    a: Float[Array, "m n"], left: Float[Array, "m m"] | None, products: DTypeLike
+    a: Float[Array, "m n"],
+    left: Float[Array, "m m"] | None,
+    products: DTypeLike,
+    scale: Float[Array, ""] | None,
 ) -> Float[Array, "m m"]:
-    """(left A)(left A)^T, summed in float64 over blocks of columns: no second copy of A."""
+    """(left A / scale)(left A / scale)^T, summed in float64 over blocks of columns.
+
+    There is no second copy of A.
+    """
     m, n = a.shape
 
     def product(block: Array) -> Array:
         y = block.astype(products)
+        if scale is not None:
+            y = y / scale.astype(products)
         if left is not None:
             y = _dot(left, y)
         return _dot(y, y.T).astype(jnp.float64)

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 
 from jepa_jax.data import Source, open_source
+from jepa_jax.data.left_out import as_facts, left_out
+from jepa_jax.data.opening import source_options
 from jepa_jax.data.storage import Storage
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.estimator import Sketch
@@ -132,7 +134,7 @@ def run(
     counts, refined = Counter[str](), Counter[str]()
 
     with locked(out):
-        check_manifest(out, settings, _facts(scorer))
+        check_manifest(out, settings, _facts(scorer) | {"left_out": as_facts(left_out(opened))})
         pending = Pending(opened, out, shard_size, limit, retry)
         if on_start is not None:
             total = opened.count()
@@ -155,6 +157,8 @@ def run(
                 engine.run(task, shards, _counted(refined, on_row))
             finally:
                 exact.close()
+    if not counts and not pending.resumed:
+        raise ValueError(f"{opened.name} holds no images: nothing was scored")
     seconds = time.monotonic() - started
     unavailable = pending.unavailable + counts["unavailable"]
     return Summary(out, dict(counts), pending.resumed, seconds, sum(refined.values()), unavailable)
@@ -210,6 +214,7 @@ def describe(
         store=rows.store,
         shard_size=rows.shard_size,
         refine=dataclasses.asdict(refine) if refine else None,
+        source_options=source_options(source),
     )
 
 

@@ -32,11 +32,13 @@ def make_settings(
     store: Sequence[str],
     shard_size: int,
     refine: Mapping[str, float] | None = None,
+    source_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The settings that a manifest locks.
 
     `encoder`: fingerprint, embedding rule and image size; `estimator`: its method and settings, or
-    a hash of its calibration; `refine`: shares of the rows scored again exactly, where any are.
+    a hash of its calibration; `refine`: shares of the rows scored again exactly, and
+    `source_options`: how the source was opened, where there is something to say.
     """
     settings = {
         "numerics": NUMERICS,
@@ -49,7 +51,8 @@ def make_settings(
         "store": list(store),
         "shard_size": shard_size,
     }
-    return settings | ({"refine": dict(refine)} if refine else {})
+    optional = {"refine": refine, "source_options": source_options}
+    return settings | {name: dict(value) for name, value in optional.items() if value}
 
 
 def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -153,7 +156,9 @@ def incomparable_settings(
 ) -> dict[str, tuple[Any, Any]]:
     """Of two folders' settings those that differ and shift scores, by name, with both values."""
     return {
-        key: values for key, values in differing_settings(one, other).items() if key not in _FREE
+        key: values
+        for key, values in differing_settings(one, other).items()
+        if key not in _FREE and not key.startswith("source_options.")
     }
 
 

@@ -11,11 +11,6 @@ from jepa_jax.calibration import calibrate, load_calibration
 from jepa_jax.scoring.precision import _PRESETS
 
 
-@pytest.fixture(scope="module")
-def calibration(encoder):
-    return calibrate(encoder, records(70, broken=(4,)), images=40, batch_size=8)
-
-
 def exact_scores(scorer, encoder, ids):
     by_id = {r.id: r for r in records(70)}
     images = np.stack([encoder.preprocess(by_id[i].load()) for i in ids])
@@ -38,7 +33,7 @@ def test_a_sketch_scores_new_images_within_its_error(calibration, encoder, score
         f"image-{i:03d}" for i in range(70) if f"image-{i:03d}" not in calibration.facts["ids"]
     ]
     images = np.stack([encoder.preprocess(r.load()) for r in records(70) if r.id in held_out])
-    scores = Scorer(encoder, sketch, batch_size=3).score(images)
+    scores = Scorer(encoder, sketch, batch_size=4).score(images)
     residuals = scores.jepa_score - scorer.score(images).jepa_score
     fit = calibration.samples.fit(16)
     assert np.sqrt(np.mean(residuals**2)) < 0.1 * np.std(fit.scores)
@@ -105,7 +100,7 @@ def test_the_compared_random_methods_are_close_to_the_real_ones(calibration, enc
     ids = calibration.facts["ids"][:6]
     by_id = {r.id: r for r in records(70)}
     images = np.stack([encoder.preprocess(by_id[i].load()) for i in ids])
-    real = Scorer(encoder, Lanczos(), batch_size=3).score(images)
+    real = Scorer(encoder, Lanczos()).score(images)
     compared = calibration.samples.measured.others["lanczos"][:6]
     assert np.abs(real.jepa_score - compared).max() < 6 * real.std_error.max()
 
@@ -114,7 +109,7 @@ def test_errors(calibration, encoder, tmp_path):
     with pytest.raises(ValueError, match="`images` must be at least 16, got 3"):
         calibrate(encoder, records(70), images=3)
     with pytest.raises(ValueError, match="at least 16 images, records gave 9"):
-        calibrate(encoder, records(10, broken=(1,)), images=20, batch_size=8)
+        calibrate(encoder, records(10, broken=(1,)), images=20)
     with pytest.raises(FileNotFoundError, match=r"no calibration\.safetensors"):
         load_calibration(tmp_path)
     calibration.save(tmp_path)
@@ -128,11 +123,13 @@ def test_errors(calibration, encoder, tmp_path):
         load_calibration(tmp_path)
 
 
-def test_at_another_precision_the_sketches_are_that_precisions_own(encoder, monkeypatch):
+def test_at_another_precision_the_sketches_are_that_precisions_own(
+    calibration, encoder, monkeypatch
+):
     """Here both are float32, the only one that a CPU has: by another way, to the same sketches."""
     monkeypatch.setitem(_PRESETS["cpu"], "tf32", "highest")
-    plain = calibrate(encoder, records(20), images=16, batch_size=4)
-    other = calibrate(encoder, records(20), images=16, batch_size=4, precision="tf32")
+    plain = calibration
+    other = calibrate(encoder, records(70, broken=(4,)), images=40, precision="tf32")
     np.testing.assert_array_equal(plain.samples.cotangents, other.samples.cotangents)
     np.testing.assert_array_equal(plain.samples.measured.score, other.samples.measured.score)
     squares = [c.samples.measured.sketch for c in (plain, other)]

@@ -100,8 +100,9 @@ def test_a_lost_exception_is_not_a_lost_signal():
 
 def test_the_second_signal_ends_what_hears_none():
     with started(DEAF, "here") as process:
+        time.sleep(0.5)  # Until it waits.
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        time.sleep(0.02)
         process.send_signal(signal.SIGTERM)  # The same wish: `timeout` sends it twice.
         time.sleep(1)
         assert process.poll() is None

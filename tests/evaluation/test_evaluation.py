@@ -134,11 +134,7 @@ def test_scores_of_other_settings_are_refused_with_both_values(evaluated, folder
     assert "encoder.embedding: 'cls' in reference, 'mean' in inliers" in result.stderr
 
 
-def test_a_sketch_is_calibrated_on_reference_images_and_compared_with_exact(
-    evaluated, folder, monkeypatch
-):
-    # The random methods that a calibration measures beside the sketch take long to compile.
-    monkeypatch.setattr("jepa_jax.scoring.calibration.RANDOM", {})
+def test_a_sketch_is_calibrated_on_reference_images_and_compared_with_exact(evaluated, folder):
     out = folder / "out"  # The exact scores are there.
     result = run(
         folder, out, "--encoder", "embedded", "--method", "exact", "--method", "sketch",

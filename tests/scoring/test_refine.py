@@ -8,15 +8,13 @@ import pytest
 from streams import records
 
 from jepa_jax import Scorer
-from jepa_jax.calibration import calibrate
 from jepa_jax.scoring import work
 from jepa_jax.scoring.refine import Refinement, select
 
 
 @pytest.fixture(scope="module")
-def sketch_scorer(encoder):
-    calibration = calibrate(encoder, records(60), images=40, batch_size=8)
-    return Scorer(encoder, calibration.sketch(encoder, 8), batch_size=4)
+def sketch_scorer(encoder, calibration):
+    return Scorer(encoder, calibration.sketch(encoder, 16), batch_size=4)
 
 
 def rows_of(out):

@@ -4,6 +4,7 @@ import chex
 import jax
 import numpy as np
 import pytest
+from compiling import quick_jit
 
 from jepa_jax import Exact, Scorer, jacobian
 
@@ -16,14 +17,17 @@ def images_of(encoder, count, size=None):
 def test_scores_are_those_of_the_dense_jacobian(encoder, scorer):
     images = images_of(encoder, 4)
     scores = scorer.score(images)
+
+    @quick_jit
+    def of_one(state, image):
+        operator = jacobian(lambda x: encoder.embed(state, x), image)
+        return operator.dense(), operator.value
+
     for i, image in enumerate(images):
-        dense = np.asarray(
-            jacobian(lambda x: encoder.embed(encoder.state, x), image).dense(), np.float64
-        )
-        sigma = np.linalg.svd(dense, compute_uv=False)
+        dense, embedding = of_one(encoder.state, image)
+        sigma = np.linalg.svd(np.asarray(dense, np.float64), compute_uv=False)
         # The last two are the final LayerNorm's null directions.
         np.testing.assert_allclose(scores.jepa_score[i], np.log(sigma[:62]).sum(), atol=2e-3)
-        embedding = encoder.embed(encoder.state, image)
         np.testing.assert_allclose(scores.embedding[i], embedding, atol=1e-5)
     assert scores.rank.tolist() == [62] * 4
     assert scores.std_error.tolist() == [0] * 4
@@ -33,7 +37,7 @@ def test_scores_are_those_of_the_dense_jacobian(encoder, scorer):
 @pytest.mark.parametrize("settings", [{"batch_size": 1}, {"batch_size": 8}, {"chunk": 5}, {}])
 def test_the_batch_and_the_chunk_do_not_matter(encoder, scorer, settings):
     images = images_of(encoder, 10)
-    reference = scorer.score(images).jepa_score  # Batches of 3: the last one is filled up.
+    reference = scorer.score(images).jepa_score  # Batches of 4: the last one is filled up.
     other = Scorer(encoder, Exact(), **settings).score(images).jepa_score
     # Rounding of sums of 62 logs of about 5; a neighbour's influence would be far larger.
     np.testing.assert_allclose(other, reference, atol=2e-4)
@@ -48,10 +52,10 @@ def test_order_does_not_matter(encoder, scorer):
 
 
 def test_compiles_once_a_size(encoder, monkeypatch):
-    scorer = Scorer(encoder, Exact(), batch_size=2)
+    scorer = Scorer(encoder, Exact(), batch_size=4)
     counted = chex.assert_max_traces(scorer._estimate, n=2)
     scorer._compiled = jax.jit(counted, static_argnums=4)
-    for count in (1, 5, 2, 4):
+    for count in (1, 9, 4, 6):
         scorer.score(images_of(encoder, count))
     scorer.score(images_of(encoder, 3, encoder.image_size + encoder.config.patch_size))
     scorer.score(images_of(encoder, 1))

@@ -20,8 +20,8 @@ def test_scores_are_those_of_one_process_and_a_dead_worker_is_an_error(encoder, 
     side = encoder.image_size
     images = np.random.default_rng(0).standard_normal((7, side, side, 3)).astype(np.float32)
     # A random estimator: its keys must go by the image, not by the process.
-    alone = Scorer(encoder, Lanczos(steps=4, probes=2), batch_size=2)
-    scorer = Scorer(encoder, alone.estimator, batch_size=2, processes=2)
+    alone = Scorer(encoder, Lanczos(steps=6, probes=2))
+    scorer = Scorer(encoder, alone.estimator, processes=2)
     expected, found = alone.score(images), scorer.score(images)
     # Rounding of sums of 62 logs of about 5.
     np.testing.assert_allclose(found.jepa_score, expected.jepa_score, atol=2e-4)

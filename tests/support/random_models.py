@@ -1,5 +1,6 @@
 """Transformers with random parameters."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -15,4 +16,4 @@ def random_model(config, seed=0):
         + (path[-1] in ("scale", "bias"))
         for path, leaf in state
     }
-    return fill(config, arrays, jnp.float64)
+    return fill(config, arrays, jax.dtypes.canonicalize_dtype(jnp.float64))

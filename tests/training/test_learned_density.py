@@ -1,8 +1,8 @@
 """A trained encoder's score is the log-density: short trainings of the committed configurations."""
 
 import jax
-import numpy as np
 import pytest
+from compiling import quick_jit
 from scipy.stats import spearmanr
 
 from jepa_jax import Exact, jacobian
@@ -26,18 +26,20 @@ def promotion():
 
 def agreements(training, model):
     """Spearman of the score and of the corrected score with the true log-density."""
-    x = training.density.sample(jax.random.key(99), 1000)
 
     def one(x):
         operator = jacobian(model, x, null_basis=lambda z: null_basis(model.config.normalized, z))
         return Exact()(operator).log_volume, operator.value
 
-    volume, z = jax.jit(jax.vmap(one))(x)
-    log_p = training.density.log_prob(x)
-    return {
-        kind: float(spearmanr(np.asarray(log_density(volume, z, kind)), log_p).statistic)
-        for kind in ("score", "corrected")
-    }
+    @quick_jit
+    def scored(density, key):
+        x = density.sample(key, 1000)
+        volume, z = jax.vmap(one)(x)
+        forms = {kind: log_density(volume, z, kind) for kind in ("score", "corrected")}
+        return forms, density.log_prob(x)
+
+    forms, log_p = scored(training.density, jax.random.key(99))
+    return {kind: float(spearmanr(scores, log_p).statistic) for kind, scores in forms.items()}
 
 
 @pytest.mark.parametrize(
