@@ -37,8 +37,10 @@ def pytest_sessionstart(session):
     """The programs on disk are let go when they have become many; by one process, at its start."""
     if hasattr(session.config, "workerinput") or not COMPILED.is_dir():
         return
-    if sum(file.stat().st_size for file in COMPILED.iterdir()) > COMPILED_AT_MOST:
-        shutil.rmtree(COMPILED)
+    # Other processes may write and remove files meanwhile.
+    sizes = [os.stat(f).st_size for f in list(COMPILED.iterdir()) if os.path.exists(f)]
+    if sum(sizes) > COMPILED_AT_MOST:
+        shutil.rmtree(COMPILED, ignore_errors=True)
 
 
 @pytest.fixture
