@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from jepa_jax.data.record import Record, original_name
+from jepa_jax.data.record import Record, is_storage_error, original_name
 
 RETRY_SECONDS = (1.0, 4.0, 15.0)
 """How long is waited before each new try of what the storage failed to give."""
@@ -54,7 +54,7 @@ def is_transient(error: BaseException) -> bool:
     >>> is_transient(FileNotFoundError(2, "No such file")), is_transient(ValueError("corrupt"))
     (True, False)
     """
-    if isinstance(error, OSError) and error.errno is not None:
+    if is_storage_error(error):
         return True
     names = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, MemoryError) or bool(names & _OF_NETWORK)
