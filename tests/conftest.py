@@ -50,6 +50,13 @@ def x64():
         yield
 
 
+@pytest.fixture
+def standard_promotion():
+    """For optax, which mixes step counts and rates."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def programs_let_go():
     """After a module, the programs in memory are let go where they have come to take much of it."""

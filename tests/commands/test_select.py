@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
+from command_line import invoke
 from tables import SETTINGS, row, write_folder
-from typer.testing import CliRunner
-
-from jepa_jax.cli import app
 
 
-def invoke(*arguments):
-    return CliRunner().invoke(app, ["select", *map(str, arguments)])
+def select(*arguments):
+    return invoke("select", *arguments)
 
 
 @pytest.fixture
@@ -19,13 +17,13 @@ def scores(tmp_path):
 
 
 def test_a_list_on_standard_output_and_the_counts_beside_it(scores):
-    result = invoke(scores, "--bottom", "10%")
+    result = select(scores, "--bottom", "10%")
     assert result.exit_code == 0, result.output
     assert result.stdout == "a/0.jpg\nb/1.jpg\n"
     assert "2 selected of 20 scored images, scores 0 to 1" in result.stderr
     assert "without a score: 1 unreadable (--failed adds them)" in result.stderr
     assert (
-        invoke(scores, "--bottom", 2, "--failed", "-0").stdout == "a/0.jpg\0b/1.jpg\0b/broken.jpg\0"
+        select(scores, "--bottom", 2, "--failed", "-0").stdout == "a/0.jpg\0b/1.jpg\0b/broken.jpg\0"
     )
 
 
@@ -44,7 +42,7 @@ def test_a_list_on_standard_output_and_the_counts_beside_it(scores):
     ],
 )
 def test_rules(scores, arguments, lines):
-    result = invoke(scores, *arguments)
+    result = select(scores, *arguments)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == lines
 
@@ -53,11 +51,11 @@ def test_a_threshold_of_other_images(scores, tmp_path):
     reference = write_folder(
         tmp_path / "typical", [row(f"t/{i}.jpg", 5.0 + i) for i in range(99)], source="typical"
     )
-    result = invoke(scores, "--reference", reference, "--false-positive-rate", "1%")
+    result = select(scores, "--reference", reference, "--false-positive-rate", "1%")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [f"{'ab'[i % 2]}/{i}.jpg" for i in range(5)]
     assert "at most 0.01 score below 5" in result.stderr
-    both = invoke(
+    both = select(
         scores, "--reference", reference, "--false-positive-rate", "10%", "--side", "both"
     )
     assert "score below 9 or above 99" in both.stderr
@@ -66,7 +64,7 @@ def test_a_threshold_of_other_images(scores, tmp_path):
 def test_a_reference_of_other_settings_is_refused(scores, tmp_path):
     encoder = SETTINGS["encoder"] | {"fingerprint": "xyz"}
     other = write_folder(tmp_path / "other", [row("x.jpg", 0.0)], encoder=encoder)
-    result = invoke(scores, "--reference", other)
+    result = select(scores, "--reference", other)
     assert result.exit_code == 2
     assert "encoder.fingerprint: 'abc' here, 'xyz' in the reference" in result.stderr
 
@@ -78,31 +76,31 @@ def test_copies_only_when_told_to(scores, tmp_path, monkeypatch):
         path.parent.mkdir(parents=True)
         path.write_text(str(i))
     command = (scores, "--bottom", 3, "--copy-to", "odd")
-    dry = invoke(*command)
+    dry = select(*command)
     assert dry.exit_code == 0, dry.output
     assert "2 files to copy into odd" in dry.stderr
     assert "1 gone, such as photos/a/2.jpg" in dry.stderr
     assert "paths are relative to the folder that `score` was run in" in dry.stderr
     assert "a dry run: nothing was done; add --yes to copy" in dry.stderr
     assert not (tmp_path / "odd").exists()
-    done = invoke(*command, "--yes")
+    done = select(*command, "--yes")
     assert "2 copied" in done.stderr
     assert (tmp_path / "odd" / "b" / "1.jpg").read_text() == "1"
-    assert "2 are there" in invoke(*command, "--yes").stderr
-    linked = invoke(scores, "--bottom", 1, "--link-to", "links", "--yes")
+    assert "2 are there" in select(*command, "--yes").stderr
+    linked = select(scores, "--bottom", 1, "--link-to", "links", "--yes")
     assert linked.exit_code == 0, linked.output
     assert (tmp_path / "links" / "a" / "0.jpg").is_symlink()
 
 
 def test_files(scores, tmp_path):
     for name in ("s.txt", "s.csv", "s.parquet"):
-        result = invoke(scores, "--bottom", 2, "--out", tmp_path / name)
+        result = select(scores, "--bottom", 2, "--out", tmp_path / name)
         assert result.exit_code == 0, result.output
         assert result.stdout == ""
         assert "written:" in result.stderr
         assert (tmp_path / name).stat().st_size > 0
     hashed = write_folder(tmp_path / "h", [row(f"t.parquet/{i:032x}", i * 1.0) for i in range(4)])
-    assert invoke(hashed, "--top", 2, "--out", tmp_path / "s.npy").exit_code == 0
+    assert select(hashed, "--top", 2, "--out", tmp_path / "s.npy").exit_code == 0
     assert np.load(tmp_path / "s.npy").tolist() == [(0, 2), (0, 3)]
 
 
@@ -125,7 +123,7 @@ def test_files(scores, tmp_path):
     ],
 )
 def test_mistakes_are_one_message_and_status_2(scores, arguments, message):
-    result = invoke(scores, *(str(a).format(scores=scores) for a in arguments))
+    result = select(scores, *(str(a).format(scores=scores) for a in arguments))
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output

@@ -6,20 +6,15 @@ import sys
 
 import pytest
 import typer
+from command_line import invoke
 from tables import row, write_folder
-from typer.testing import CliRunner
 
-from jepa_jax.cli import app
 from jepa_jax.commands import terminal
 from jepa_jax.commands.terminal import TRACEBACK, plain_errors, say, spelled
 from jepa_jax.store.files import check_local
 
 EVIL = "a\x1b[2J\x07[red]b[bold]\r\u202egnp.\n:smile:.png"
 SPELLED = r"a\x1b[2J\x07[red]b[bold]\r\u202egnp.\n:smile:.png"
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 def test_control_characters_are_spelled_out():

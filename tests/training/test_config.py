@@ -2,20 +2,14 @@ import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from jepa_jax.cli import app
-from jepa_jax.training.config import CONFIGS, Training, read_model
+from jepa_jax.training.config import CONFIGS, Training
 from jepa_jax.training.training_run import run
 
 SMALL = {"optimizer.steps": 6, "optimizer.batch": 16, "encoder.width": 8}
 
 
-@pytest.fixture(autouse=True)
-def promotion():
-    """optax mixes step counts and rates, which the tests' strict promotion forbids."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in CONFIGS.glob("*.toml")))
@@ -60,34 +54,6 @@ def test_one_seed_is_one_model():
     other = Training.read("plane-sphere", {"seed": 1}).model()
     np.testing.assert_array_equal(first.kernels[0][...], same.kernels[0][...])
     assert not np.array_equal(first.kernels[0][...], other.kernels[0][...])
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
-
-
-def test_the_command_trains_continues_and_refuses_another_configuration(tmp_path):
-    out = tmp_path / "out"
-    changes = [f"--set={name}={value}" for name, value in SMALL.items()]
-    common = ("train", "plane-sphere", "--out", out, "--report-every", 2, *changes)
-    result = invoke(*common)
-    assert result.exit_code == 0, result.output
-    assert "step 6/6" in result.stderr
-    rows = pq.read_table(out / "losses.parquet").to_pylist()
-    assert [row["step"] for row in rows] == [2, 4, 6]
-    assert {"total", "invariance", "uniformity", "learning_rate", "seconds"} <= rows[0].keys()
-    model = read_model(out / "encoder", Training.read("plane-sphere", SMALL))
-    x = np.array([0.5, -1.0], np.float32)
-    np.testing.assert_allclose(np.linalg.norm(model(x)), 1, rtol=1e-6)
-
-    again = invoke(*common)
-    assert again.exit_code == 0, again.output
-    assert pq.read_table(out / "losses.parquet").to_pylist() == rows
-    other = invoke(*common, "--set", "seed=3")
-    assert other.exit_code == 2
-    assert "another configuration; seed differ" in other.stderr
-    with pytest.raises(ValueError, match="holds another encoder"):
-        read_model(out / "encoder", Training.read("plane-sphere", SMALL | {"encoder.width": 9}))
 
 
 def test_a_stopped_run_forgets_the_rows_after_its_checkpoint(tmp_path):
@@ -139,4 +105,3 @@ def make(changes):
 def test_an_unknown_configuration_names_the_committed_ones():
     with pytest.raises(FileNotFoundError, match=r"embedded.*plane-sphere"):
         Training.read("nothing")
-    assert invoke("train", "nothing", "--out", "x").exit_code == 2

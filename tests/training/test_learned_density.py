@@ -17,11 +17,7 @@ SHORT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def promotion():
-    """optax mixes step counts and rates, which the tests' strict promotion forbids."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def agreements(training, model):

@@ -53,11 +53,7 @@ def resnet():
     return ResNet(config, rngs=nnx.Rngs(0)), images_task(embed_each, grey=True)
 
 
-@pytest.fixture(autouse=True)
-def promotion():
-    """optax mixes step counts and rates, which the tests' strict promotion forbids."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
+pytestmark = pytest.mark.usefixtures("standard_promotion")
 
 
 def run(make, seed=0, optimizer=OPTIMIZER, **options):

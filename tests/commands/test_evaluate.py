@@ -6,17 +6,11 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from command_line import invoke
 from PIL import Image
 from sklearn.metrics import roc_auc_score
-from typer.testing import CliRunner
-
-from jepa_jax.cli import app
 
 SIZES = {"reference": 30, "inliers": 20, "stripes": 12}
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture(scope="module")
