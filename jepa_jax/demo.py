@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from jepa_jax.commands.score import score
 from jepa_jax.commands.show import show
+from jepa_jax.store.folder import check_scores_folder
 
 SAMPLES = Path(__file__).parent / "assets" / "samples"
 OUT = Path("scores-demo")
@@ -14,6 +15,7 @@ OUT = Path("scores-demo")
 
 def main() -> None:
     """Runs the main job on the samples, and says where to look."""
+    check_scores_folder(OUT)  # Nothing else of that name is removed.
     shutil.rmtree(OUT, ignore_errors=True)
     print(f"$ jepa-jax score {SAMPLES} --encoder embedded --out {OUT} --store image\n", flush=True)
     score(str(SAMPLES), "embedded", OUT, store="image")

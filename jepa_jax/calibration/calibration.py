@@ -4,19 +4,21 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from jepa_jax.atomic_files import remove_leftovers, replace, replace_text
 from jepa_jax.calibration.choosing import NOISE, Candidate, candidates, choose
+from jepa_jax.checked_json import Fields, checked, read_json, whole
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples
 from jepa_jax.estimators.sketch.measurement import Measurement
 from jepa_jax.scoring.precision import Precision
-from jepa_jax.store.files import remove_leftovers, replace, replace_text
 from jepa_jax.store.folder import check_ours
 from jepa_jax.store.manifest import differing_settings
 from jepa_jax.version import NUMERICS
@@ -27,6 +29,32 @@ _DAMAGE = (
     *(SafetensorError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError),
     *(MemoryError, OverflowError, RecursionError),
 )
+_Seconds = Annotated[float, Field(ge=0, description="seconds, a number of at least 0")]
+_Number = Annotated[int, whole(0, 2**62)]
+_Text = Annotated[str, Field(description="text")]
+
+
+class _Locked(Fields):
+    rank: Annotated[int, whole(1, 2**31)]
+
+
+class _Facts(Fields):
+    seconds_an_exact_image: _Seconds = 0.0
+    seconds_of_covariates: _Seconds = 0.0
+    error_of_seconds: _Seconds = 0.0
+    images: _Number = 0
+    passed_over: _Number = 0
+    asked: _Number = 0
+    seed: Annotated[int, whole(-(2**62), 2**62)] = 0
+    source: _Text = ""
+    ids: Annotated[list[str], Field(default_factory=list, description="a list of texts")]
+
+
+class _Content(Fields):
+    locked: Annotated[_Locked, Field(description="an object")]
+    facts: Annotated[_Facts, Field(description="an object")]
+    fingerprint: _Text
+    facts_digest: _Text = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +117,12 @@ class Calibration:
     def candidates(self) -> list[Candidate]:
         """Every method that was compared, the fastest first, `Exact` among them."""
         names = ("seconds_an_exact_image", "seconds_of_covariates")
+        missing = [name for name in names if name not in self.facts]
+        if missing:
+            raise ValueError(
+                f"the calibration does not say {missing[0]!r} among its facts: make another one "
+                "(jepa-jax calibrate)"
+            )
         return candidates(self.samples, **{name: self.facts[name] for name in names})
 
     def choose(self, target_spearman: float = 0.98, *, refinable: bool = False) -> Candidate:
@@ -130,7 +164,8 @@ def load_calibration(folder: str | Path) -> Calibration:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"no {name} in {folder}: not a calibration")
     try:
-        content = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        content = read_json(folder / FACTS)
+        rank = checked(_Content, content).locked.rank
         facts = content["facts"]
         if content.get("facts_digest", _digest(facts)) != _digest(facts):
             raise ValueError(f"the facts in {FACTS} are not those that were written")
@@ -143,7 +178,7 @@ def load_calibration(folder: str | Path) -> Calibration:
             name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
         }
         measured = Measurement(arrays["score"], sketch, named("covariate."), named("other."))
-        samples = SketchSamples(arrays["cotangents"], measured, int(content["locked"]["rank"]))
+        samples = SketchSamples(arrays["cotangents"], measured, rank)
         found = Calibration(samples, dict(content["locked"]), dict(facts))
         fingerprint = found.fingerprint
     except _DAMAGE as error:

@@ -181,9 +181,11 @@ def _check_asked(found: Calibration, asked: dict[str, Any], out: Path) -> None:
     facts = found.facts
     before = {
         # As many as were asked for, before that was noted.
-        "calibration_images": facts.get("asked", facts["images"] + facts["passed_over"]),
-        "seed": facts["seed"],
-        "source": facts["source"],
+        "calibration_images": facts.get(
+            "asked", facts.get("images", 0) + facts.get("passed_over", 0)
+        ),
+        "seed": facts.get("seed"),
+        "source": facts.get("source"),
     }
     changed = differing_settings(before, asked)
     if changed:

@@ -12,8 +12,9 @@ def print_candidates(calibration, total: int | None) -> None:
         time = "" if total is None else _duration(total * c.seconds)
         sizes = (f"{c.cost:.0f}", f"{1 / c.seconds:.3g}", time)
         say(layout.format(c.name, *sizes, f"{c.spearman:.4f}", f"{c.rmse:.2f}"))
+    images = len(calibration.samples.measured.score)
     say(
-        f"measured on {calibration.facts['images']} images (a sketch: each predicted from the "
+        f"measured on {images} images (a sketch: each predicted from the "
         "others); times follow from the exact one's and the covariates', a JVP counted as 1.5 VJPs",
         "dim",
     )

@@ -208,9 +208,9 @@ def _calibration(encoder, reference, out: Path, given, precision, batch_size, se
 
 def _write(found, out: Path) -> None:
     """evaluation.json, evaluation.png and image_scores.parquet."""
+    from jepa_jax.atomic_files import remove_leftovers
     from jepa_jax.evaluation.figure import draw
     from jepa_jax.evaluation.results import write_image_scores, write_json
-    from jepa_jax.store.files import remove_leftovers
 
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 
-from jepa_jax.encoders.checked_json import read_json
+from jepa_jax.checked_json import read_json
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.families import FAMILIES, find_family
 from jepa_jax.encoders.loading import EMBEDDED

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from jepa_jax.checked_json import Fields, whole
 from jepa_jax.encoders.activations import ACTIVATIONS
-from jepa_jax.encoders.checked_json import Fields, whole
 from jepa_jax.encoders.vit import ViTConfig
 
 # More than any image encoder has: what is above is a mistake, or would never end.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from jepa_jax.encoders.checked_json import Fields, checked, of_file, read_json, refuse_code
+from jepa_jax.checked_json import Fields, checked, of_file, read_json, refuse_code
 from jepa_jax.encoders.hub_config import MAX_SIDE
 
 # Each has its PIL form in `transformers`, under this name and "Pil".

@@ -6,8 +6,8 @@ from pathlib import Path
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from jepa_jax.checked_json import of_file, read_json, refuse_code, shown
 from jepa_jax.encoders import reading
-from jepa_jax.encoders.checked_json import of_file, read_json, refuse_code, shown
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import Encoder, Origin
 from jepa_jax.encoders.families import find_family

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from jepa_jax.encoders.checked_json import Fields, checked, of_file, read_json
+from jepa_jax.checked_json import Fields, checked, of_file, read_json
 from jepa_jax.encoders.image_processor import NAMES, processor_file
 
 INDEX = "model.safetensors.index.json"

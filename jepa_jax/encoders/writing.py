@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from flax import nnx
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from jepa_jax.atomic_files import remove_leftovers, replace, replace_text
 from jepa_jax.encoders.families import find_family
 from jepa_jax.encoders.stored_tensors import Stored
 
@@ -18,7 +19,8 @@ def write_checkpoint(
 
     `hub_config` is the content of config.json (its `model_type` names the family) and
     `preprocessor_config` that of preprocessor_config.json; the weights keep their dtype, in one
-    model.safetensors under the family's names. The folder is made; files in it are replaced.
+    model.safetensors under the family's names. The folder is made; each file is replaced whole or
+    not at all, and a link in its place is not followed.
 
     Raises `ValueError` where the model's parameters are not those of `hub_config`.
     """
@@ -45,12 +47,14 @@ def write_checkpoint(
             tensors[name] = np.ascontiguousarray(part)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     for file, content in (
         ("config.json", hub_config),
         ("preprocessor_config.json", preprocessor_config),
     ):
-        (folder / file).write_text(json.dumps(content, indent=2) + "\n")
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        replace_text(folder / file, json.dumps(content, indent=2) + "\n")
+    weights = save(tensors, metadata={"format": "pt"})
+    replace(folder / "model.safetensors", lambda written: written.write(weights))
 
 
 def stored_parameters(hub: dict) -> dict[str, Stored]:

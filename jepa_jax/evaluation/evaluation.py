@@ -146,7 +146,7 @@ def evaluate(
     sets = {REFERENCE: reference, INLIERS: inliers, **outliers}
     estimators = {n: _with_spectrum(e) for n, e in (estimators or {"exact": Exact()}).items()}
     given = {n: read_set(source) for n, source in sets.items() if is_scores_folder(source)}
-    images = {n: given[n].settings["source"] if n in given else sets[n] for n in sets}
+    images = {n: given[n].settings.get("source", "") if n in given else sets[n] for n in sets}
     if len(given) < len(sets) and encoder is None:
         name = next(n for n in sets if n not in given)
         raise ValueError(
@@ -203,7 +203,7 @@ def evaluate(
         comparison=comparison,
         features=features,
         settings=[table.settings for table in tables[REFERENCE]],
-        sources={name: found[0].settings["source"] for name, found in tables.items()},
+        sources={name: found[0].settings.get("source", "") for name, found in tables.items()},
         failed={name: found[0].failed for name, found in tables.items() if found[0].failed},
         dropped=dropped,
         near=list(checked.near),

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from jepa_jax.atomic_files import replace
 from jepa_jax.evaluation.comparison import Comparison
-from jepa_jax.store.files import replace
 
 # Okabe and Ito: told apart by colour-blind readers.
 _SCORE, _BASELINE, _CONTROL = "#D55E00", "#0072B2", "#777777"

@@ -107,14 +107,15 @@ def _calibration(
             ]
         calibration = load_calibration(there[0])
     facts = calibration.facts
-    for source in (facts["source"], reference):
+    ids, scored_from = facts.get("ids", []), facts.get("source", "")
+    for source in (scored_from, reference) if ids else ():
         try:
-            prints = fingerprints(source, only=facts["ids"])
+            prints = fingerprints(source, only=ids)
         except (ValueError, OSError):
             continue
-        if len(prints) >= facts["images"]:
+        if len(prints) >= len(ids):
             return prints, []
-    return None, [f"calibration: its images cannot be read from {facts['source']}"]
+    return None, [f"calibration: its images cannot be read from {scored_from!r}"]
 
 
 def _by_name(
@@ -128,7 +129,7 @@ def _by_name(
         if first in checked and second in checked:
             continue
         a, b = tables.get(first), tables.get(second)
-        if a is None or b is None or a.settings["source"] != b.settings["source"]:
+        if a is None or b is None or a.settings.get("source", "") != b.settings.get("source", ""):
             continue
         both = sorted(set(a.features.ids) & set(b.features.ids))
         if both:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from jepa_jax.atomic_files import replace, replace_text
 from jepa_jax.evaluation.evaluation import Evaluation
-from jepa_jax.store.files import replace, replace_text
 
 
 def write_json(record: dict[str, Any], path: str | Path, digits: int = 5) -> None:

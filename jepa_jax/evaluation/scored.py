@@ -28,7 +28,7 @@ class ScoredSet:
     @property
     def method(self) -> str:
         """The estimator's name."""
-        return self.settings["estimator"]["method"]
+        return self.settings.get("estimator", {}).get("method", "")
 
 
 def read_set(folder: str | Path) -> ScoredSet:

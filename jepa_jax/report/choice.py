@@ -82,7 +82,7 @@ def choose(
     [False, True, False]
     """
     table = scores if isinstance(scores, ScoreTable) else read_scores(scores)
-    labels = read_labels(table.ids, label_from, table.settings["source"])
+    labels = read_labels(table.ids, label_from, table.settings.get("source", ""))
     considered = _considered(table, labels, choice)
     scored = np.isfinite(table.scores)
     chosen = np.zeros(len(table), bool)

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jepa_jax.atomic_files import replace, replace_text
 from jepa_jax.report.uids import uid_array, uids_of
-from jepa_jax.store.files import replace, replace_text
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable
 

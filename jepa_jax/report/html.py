@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from jepa_jax.atomic_files import replace
 from jepa_jax.data import HubDataset, open_source
 from jepa_jax.report import statistics, words
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
-from jepa_jax.store.files import replace
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
 from jepa_jax.version import __version__
@@ -82,7 +82,7 @@ def write_report(
     _check_path(path)
     table = read_scores(folder)
     labels = read_labels(
-        table.ids, settings.label_from, settings.images or table.settings["source"]
+        table.ids, settings.label_from, settings.images or table.settings.get("source", "")
     )
     groups, threshold = _groups(table, settings.similarity)
     flagged = table.flags()
@@ -161,7 +161,7 @@ def render(
     return environment.get_template("report.html").render(
         version=__version__,
         title=settings.title or f"JEPA-SCORE of {table.settings['source']}",
-        source=table.settings["source"],
+        source=table.settings.get("source", ""),
         style=style,
         script=script,
         style_hash=_hash(style),
@@ -214,7 +214,7 @@ def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
     """Where the images are, or None and why there are no pictures."""
     if settings.images == "" or settings.thumbnails == 0:
         return None, "It was made without pictures."
-    name = settings.images or table.settings["source"]
+    name = settings.images or table.settings.get("source", "")
     try:
         source = open_source(name)
     except (ValueError, OSError, TypeError) as error:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from jepa_jax.atomic_files import create, remove_leftovers
 from jepa_jax.data.files import open_regular
 from jepa_jax.data.record import original_name
-from jepa_jax.store.files import create, remove_leftovers
 from jepa_jax.store.folder import check_apart
 
 

@@ -89,6 +89,6 @@ def _uid_in(content: bytes) -> str | None:
     """The "uid" of a JSON object, padded: some writers drop leading zeros."""
     try:
         uid = str(json.loads(content).get("uid", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return None
     return uid.zfill(32) if re.fullmatch(r"[0-9a-fA-F]{1,32}", uid) else None

@@ -37,7 +37,7 @@ def shown(value: float) -> str:
 
 def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     """What the scores are and how they were made."""
-    encoder, estimator = settings["encoder"], settings["estimator"]
+    encoder, estimator = settings.get("encoder", {}), settings.get("estimator", {})
     method = estimator.get("method", "?")
     views = settings.get("views", 1)
     how = METHODS[method].how if method in METHODS else f"by the method {method}"
@@ -46,9 +46,9 @@ def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
         "Jacobian, in nats. Higher means denser: more like what the encoder was trained on. It "
         "ranks images of one run; its zero has no meaning.",
         f"The encoder was {facts.get('encoder', 'not named')}, its embedding "
-        f"{encoder['embedding']!r}, at {encoder['image_size']} pixels.",
+        f"{encoder.get('embedding', '?')!r}, at {encoder.get('image_size', '?')} pixels.",
         f"The scores were computed {how} ({method}), with matrix products of "
-        f"precision {settings['precision']!r}.",
+        f"precision {settings.get('precision', '?')!r}.",
     ]
     if estimator.get("rank") == "clip":
         lines.append("All singular values count, none below 1e-6 (Listing 1 of the paper).")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jepa_jax.store.files import check_local, is_leftover, remove_leftovers
+from jepa_jax.atomic_files import check_local, is_leftover, remove_leftovers
 
 # Parquet readers skip names that begin with an underscore: the folder reads as one table.
 MANIFEST = "_manifest.json"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jepa_jax.store.files import replace_text
+from jepa_jax.atomic_files import replace_text
 from jepa_jax.store.folder import MANIFEST, shard_paths
 from jepa_jax.version import NUMERICS
 
@@ -130,15 +130,15 @@ def read_manifest(out: Path) -> dict[str, Any]:
     path = Path(out) / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")
+    # Not above: pydantic takes longer to import than all that a folder of other files needs.
+    from jepa_jax.store.manifest_form import read
+
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        settings, facts = content["settings"], content["facts"]  # Both must be there.
-        if not isinstance(settings, dict) or not isinstance(facts, dict):
-            raise TypeError("its settings and facts must be objects")
-        if not isinstance(facts.get("continued", []), list):
-            raise TypeError("what continued it must be a list")
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a manifest of scores: {error!r}") from error
+        content = read(path)
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise ValueError(f"{path} is not a manifest of scores: {reason}") from error
+    settings, facts = content["settings"], content["facts"]
     if "numerics" not in settings and "version" in settings:
         # Made when the version was locked in its place, which stood at 1 until then.
         facts = {"version": settings["version"], **facts}

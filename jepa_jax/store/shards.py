@@ -16,11 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jepa_jax.store.files import replace
+from jepa_jax.atomic_files import replace
 
 _DIGESTS = b"jepa_jax.digests"
 # What PyArrow raises on a file that is not as it was written.
-_DAMAGE = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
+_DAMAGE = (
+    *(pa.ArrowException, OSError, ValueError, TypeError, KeyError),
+    *(MemoryError, OverflowError, RecursionError),
+)
 
 
 def read_table(

@@ -52,8 +52,11 @@ class Checkpoints:
             arguments = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), expected)
             try:
                 found = checkpointer.restore(folder, restore_args=arguments)
-            except ValueError as error:
-                raise ValueError(f"{folder} is a checkpoint of another model: {error}") from error
+            except Exception as error:  # Of Orbax, or of what it reads files by.
+                raise ValueError(
+                    f"{folder} is a checkpoint of another model, or damaged: delete it to begin "
+                    f"anew ({type(error).__name__}: {error})"
+                ) from error
         shapes = {name: np.shape(leaf) for name, leaf in found.items()}
         wanted = {name: np.shape(leaf) for name, leaf in expected.items()}
         if shapes != wanted:

@@ -23,10 +23,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from jepa_jax.atomic_files import replace
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.families import find_family
-from jepa_jax.store.files import replace
 from jepa_jax.training import augment
 from jepa_jax.training.networks import MLP, MLPConfig, ResNet, ResNetConfig
 from jepa_jax.training.trainer import Optimizer, Task, embed_each, initial_model

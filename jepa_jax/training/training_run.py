@@ -3,18 +3,21 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from flax import nnx
 
+from jepa_jax.atomic_files import remove_leftovers, replace, replace_text
+from jepa_jax.checked_json import read_json
 from jepa_jax.encoders.vit import ViT
 from jepa_jax.encoders.writing import write_checkpoint
-from jepa_jax.store.files import remove_leftovers, replace, replace_text
-from jepa_jax.store.folder import check_apart
+from jepa_jax.store.folder import check_apart, check_ours
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.config import Training, write_model
 from jepa_jax.training.hub_configs import hub_config, preprocessor_config
 from jepa_jax.training.trainer import Row, train
+
+_RECORD = "config.json"
+_OURS = (_RECORD, "checkpoints", "losses.parquet", "encoder")
 
 
 def run(
@@ -32,14 +35,17 @@ def run(
     reads it for a vision transformer, model.safetensors for `read_model` else.
 
     Raises `ValueError` where `out` holds a training with another configuration, or lies in a folder
-    of scores.
+    of scores, and `FileExistsError` where it holds other things.
     """
     check_apart(out, itself=True)
+    check_ours(out, lambda name: name in _OURS)
     settings = {"seed": training.seed, **training.tables}
-    record = out / "config.json"
+    record = out / _RECORD
     model_folder = out / "encoder"
-    if record.exists():
-        before = _read(record)
+    if not record.exists():  # It is what is written first: the rest would be someone else's.
+        check_ours(out, lambda name: False)
+    else:
+        before = read_json(record)
         if before != json.loads(json.dumps(settings)):
             differ = [k for k in settings if before.get(k) != json.loads(json.dumps(settings[k]))]
             raise ValueError(
@@ -71,26 +77,22 @@ def run(
     return model
 
 
-def _read(record: Path) -> dict[str, Any]:
-    """The configuration of a training that was begun."""
-    try:
-        before = json.loads(record.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{record} is not readable: {error}") from error
-    if not isinstance(before, dict):
-        raise ValueError(f"{record} must hold a training's configuration, got {before!r:.40}")
-    return before
-
-
 class _Log:
     """Rows of a Parquet file, rewritten at every row; those after step `last` are forgotten."""
 
     def __init__(self, path: Path, last: int):
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         self.path = path
-        rows = pq.read_table(path).to_pylist() if path.exists() else []
-        self.rows = [row for row in rows if row["step"] <= last]
+        try:
+            rows = pq.read_table(path).to_pylist() if path.exists() else []
+            self.rows = [row for row in rows if row["step"] <= last]
+        except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not a readable log of a training ({error}): delete it, and the "
+                "training continues without the rows before"
+            ) from error
 
     def add(self, row: Row) -> None:
         import pyarrow as pa

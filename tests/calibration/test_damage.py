@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jepa_jax import Calibration, SketchSamples, load_calibration
-from jepa_jax.calibration.calibration import ARRAYS, FACTS, check_folder
+from jepa_jax.calibration.calibration import ARRAYS, FACTS, _digest, check_folder
 from jepa_jax.estimators.sketch.measurement import Measurement
 
 
@@ -76,3 +76,36 @@ def test_a_folder_with_what_systems_and_kills_leave_is_taken_and_cleaned(folder)
     (folder / "thesis.tex").touch()
     with pytest.raises(FileExistsError, match="holds other things"):
         check_folder(folder)
+
+
+ODD = (None, [], [None], {}, "", "x", -1, 0.5, 1e308, 10**400, True)
+
+
+def test_no_value_of_any_field_is_more_than_an_error(folder):
+    """Also where the digest of the facts is that of what was put there."""
+    whole = json.loads((folder / FACTS).read_text())
+    whole["facts"] |= {"images": 16, "passed_over": 0, "asked": 16, "seed": 0, "source": "photos"}
+    places = [("locked",), ("facts",), ("fingerprint",), ("facts_digest",), ("locked", "rank")]
+    places += [("facts", name) for name in whole["facts"]]
+    refused = 0
+    for path in places:
+        for value in ODD:
+            changed = json.loads(json.dumps(whole))
+            inner = changed
+            for name in path[:-1]:
+                inner = inner[name]
+            inner[path[-1]] = value
+            if path[0] == "facts":
+                changed["facts_digest"] = _digest(changed["facts"])
+            (folder / FACTS).write_text(json.dumps(changed))
+            try:
+                load_calibration(folder).candidates()
+            except ValueError as error:
+                said = str(error)
+            else:
+                said = ""
+            if said:
+                assert str(folder) in said or "make another one" in said, (path, value)
+                assert "\n" not in said
+                refused += 1
+    assert refused > len(places) * 6

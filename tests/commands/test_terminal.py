@@ -9,9 +9,9 @@ import typer
 from command_line import invoke
 from tables import row, write_folder
 
+from jepa_jax.atomic_files import check_local
 from jepa_jax.commands import terminal
 from jepa_jax.commands.terminal import TRACEBACK, plain_errors, say, spelled
-from jepa_jax.store.files import check_local
 
 EVIL = "a\x1b[2J\x07[red]b[bold]\r\u202egnp.\n:smile:.png"
 SPELLED = r"a\x1b[2J\x07[red]b[bold]\r\u202egnp.\n:smile:.png"

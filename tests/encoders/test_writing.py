@@ -1,3 +1,5 @@
+import errno
+
 import jax
 import numpy as np
 import pytest
@@ -120,3 +122,34 @@ def test_every_tensor_is_contiguous_in_the_file(tmp_path):
     tensors = load_file(tmp_path / "model.safetensors")
     assert tensors["encoder.layer.1.mlp.fc1.weight"].shape == (32, 16)
     assert len(tensors) == sum(len(s.shapes) for s in stored_parameters(CONFIGS["dinov2"]).values())
+
+
+def test_a_checkpoint_is_written_through_no_link(tmp_path):
+    """What the links lead to is a user's own."""
+    outside, folder = tmp_path / "outside", tmp_path / "new"
+    outside.mkdir()
+    folder.mkdir()
+    names = ("config.json", "preprocessor_config.json", "model.safetensors")
+    for name in names:
+        (outside / name).write_text("precious")
+        (folder / name).symlink_to(outside / name)
+    write_checkpoint(folder, CONFIGS["ijepa"], PREPROCESSOR_CONFIG, model_of(CONFIGS["ijepa"]))
+    assert [(outside / name).read_text() for name in names] == ["precious"] * 3
+    assert sorted(p.name for p in folder.iterdir()) == sorted(names)
+    assert not any(p.is_symlink() for p in folder.iterdir())
+    assert load_encoder(folder).config == find_family("ijepa").config(CONFIGS["ijepa"])
+
+
+def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, monkeypatch):
+    """As a full disk does."""
+    hub = CONFIGS["ijepa"]
+    write_checkpoint(tmp_path, hub, PREPROCESSOR_CONFIG, model_of(hub))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jepa_jax.atomic_files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_checkpoint(tmp_path, hub, PREPROCESSOR_CONFIG | {"x": 1}, model_of(hub))
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

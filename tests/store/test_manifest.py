@@ -1,8 +1,10 @@
 """What is locked, what is recorded, and manifests made before."""
 
 import json
+from collections import Counter
 
 import pytest
+from command_line import invoke
 from tables import FACTS, SETTINGS, row, write_folder
 
 from jepa_jax.report import summarize
@@ -78,14 +80,74 @@ def test_the_version_is_a_fact_and_each_one_that_wrote_rows_is_kept(before):
     [
         "null",
         "[]",
+        "3",
+        "1" * 5000,
         '{"settings": null, "facts": {}}',
         '{"settings": {}, "facts": []}',
-        '{"settings": {}, "facts": {"continued": 3}}',
-        "[" * 100_000,
+        '{"settings": {"source": "x"}, "facts": {"continued": 3}}',
+        '{"settings": {"source": "x"}, "facts": {"continued": [3]}}',
+        '{"settings": {"source": "x"}, "facts": {"' + "x" * (17 << 20) + '": 1}}',
+        "[" * 200_000,
+        '{"settings": {"source": "x"}, "facts": {"deep": ' + "[" * 900 + "]" * 900 + "}}",
+        '{"settings": {"source": "x", "seed": ' + "9" * 5000 + '}, "facts": {}}',
         "\udcff",
+        "",
     ],
+    ids=lambda content: content[:20].encode("unicode_escape").decode(),
 )
 def test_what_is_no_manifest(tmp_path, content):
     (tmp_path / MANIFEST).write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(ValueError, match="is not a manifest of scores"):
+    with pytest.raises(ValueError, match="is not a manifest of scores") as error:
         read_manifest(tmp_path)
+    assert str(tmp_path / MANIFEST) in str(error.value)
+    assert len(str(error.value)) < 400
+    assert "\n" not in str(error.value)
+
+
+ODD = (None, [], [None], {}, {"x": [1]}, "", "x", "1", -1, 0, 0.5, 1e308, 10**400, True)
+
+
+def fields_of(content, path=()):
+    """The path of every value in a manifest."""
+    for name, value in content.items():
+        yield (*path, name)
+        if isinstance(value, dict):
+            yield from fields_of(value, (*path, name))
+
+
+def test_no_value_of_any_field_is_more_than_one_line_of_error(tmp_path):
+    """Each one replaced by values of other types and sizes, and left out."""
+    rows = [row("a.png", 1.0), row("b.png", 2.0)]
+    folder = write_folder(tmp_path / "scores", rows, refine={"low": 0.1}, source_options={"x": 1})
+    whole = json.loads((folder / MANIFEST).read_text())
+    whole["facts"] |= {"version": "0.1.0", "continued": [{"version": "0.2.0"}]}
+    refused, read = Counter(), 0
+    for path in fields_of(whole):
+        for value in (*ODD, "absent"):
+            changed = json.loads(json.dumps(whole))
+            inner = changed
+            for name in path[:-1]:
+                inner = inner[name]
+            inner[path[-1]] = value
+            if value == "absent":
+                del inner[path[-1]]
+            (folder / MANIFEST).write_text(json.dumps(changed))
+            try:
+                summary = summarize(folder)
+                describe_run(summary.settings, summary.facts)
+                check_comparable(read_scores(folder), read_scores(folder))
+                read += 1
+            except ValueError as error:
+                said = str(error)
+            else:
+                said = ""
+            if said:
+                assert said.startswith(f"{folder / MANIFEST} is not a manifest of scores: ")
+                assert "\n" not in said
+                refused[path] += 1
+                continue
+            result = invoke("show", folder) if value is None else None
+            assert result is None or result.exit_code == 0, (path, result and result.output)
+    assert read > 100
+    assert refused[("settings",)] == len(ODD) - 1  # Two of them are objects.
+    assert all(refused[("settings", name)] >= 8 for name in whole["settings"])

@@ -1,3 +1,5 @@
+import json
+
 import jax
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,8 +29,6 @@ def test_committed_configurations_make_a_model_of_the_size_they_say(name):
 
 
 def test_the_embedded_configuration_is_that_of_the_embedded_encoder():
-    import json
-
     from jepa_jax import load_encoder
     from jepa_jax.encoders.loading import EMBEDDED
     from jepa_jax.training.hub_configs import hub_config, preprocessor_config
@@ -105,3 +105,41 @@ def make(changes):
 def test_an_unknown_configuration_names_the_committed_ones():
     with pytest.raises(FileNotFoundError, match=r"embedded.*plane-sphere"):
         Training.read("nothing")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["null", "[]", "", "{", "[" * 200_000, "\udcff", "1" * 5000, '{"seed": null}'],
+    ids=lambda content: content[:10].encode("unicode_escape").decode() or "nothing",
+)
+def test_a_record_that_is_something_else(tmp_path, content):
+    record = tmp_path / "config.json"
+    record.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=r"config\.json|another configuration") as error:
+        run(Training.read("plane-sphere", SMALL), tmp_path)
+    assert "\n" not in str(error.value)
+    assert record.read_bytes() == content.encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoints/2024/photo.png", "encoder/mine.py", "losses.parquet"]
+)
+def test_a_folder_that_holds_other_things_is_refused(tmp_path, name):
+    """A checkpoint's older steps are removed: '2024' would look like one."""
+    mine = tmp_path / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("precious")
+    with pytest.raises(FileExistsError, match="holds other things"):
+        run(Training.read("plane-sphere", SMALL), tmp_path)
+    assert mine.read_text() == "precious"
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_log_that_is_something_else(tmp_path):
+    training = Training.read("plane-sphere", SMALL)
+    settings = json.dumps({"seed": training.seed, **training.tables})
+    for data in (b"", b"PAR1", b"x" * 100):
+        (tmp_path / "config.json").write_text(settings)
+        (tmp_path / "losses.parquet").write_bytes(data)
+        with pytest.raises(ValueError, match=r"losses\.parquet is not a readable log"):
+            run(training, tmp_path)

@@ -1,6 +1,6 @@
 """The families of encoders that can be loaded, one a file: a new one is a file and a line here."""
 
-from jepa_jax.encoders.checked_json import shown
+from jepa_jax.checked_json import shown
 from jepa_jax.encoders.families import clip, dinov2, ijepa
 from jepa_jax.encoders.family import Family
 

@@ -5,8 +5,8 @@ Embedding: the CLS token after the final LayerNorm, projected to the space share
 
 import dataclasses
 
+from jepa_jax.checked_json import Fields, checked
 from jepa_jax.encoders import stored_tensors
-from jepa_jax.encoders.checked_json import Fields, checked
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.family import Family
 from jepa_jax.encoders.hub_config import Activation, Epsilon, Side, TransformerFields, Width

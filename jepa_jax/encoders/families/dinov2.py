@@ -3,8 +3,8 @@
 Embedding: the CLS token after the final LayerNorm.
 """
 
+from jepa_jax.checked_json import checked
 from jepa_jax.encoders import stored_tensors
-from jepa_jax.encoders.checked_json import checked
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.family import Family
 from jepa_jax.encoders.hub_config import CountOrNone, Ratio, Side, TransformerFields

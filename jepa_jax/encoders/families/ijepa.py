@@ -1,7 +1,7 @@
 """I-JEPA (`facebook/ijepa_*`): no CLS token; the embedding is the mean of the patch tokens."""
 
+from jepa_jax.checked_json import checked
 from jepa_jax.encoders import stored_tensors
-from jepa_jax.encoders.checked_json import checked
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.family import Family
 from jepa_jax.encoders.hub_config import Epsilon, TransformerFields, Width

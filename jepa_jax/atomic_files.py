@@ -55,7 +55,9 @@ def replace_text(path: str | Path, text: str) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes what killed writers have left in `folder`; what one still writes is kept."""
-    for entry in os.scandir(folder):
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    for entry in listed:
         if not is_leftover(entry.name) or not entry.is_file(follow_symlinks=False):
             continue
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""JSON files of a checkpoint: read, and checked against a stated form before anything is made.
+"""JSON files: read, and checked against a stated form before anything is made of them.
 
 A file's form is a class of `Fields`; a value that does not fit is a `ValueError` that names the
 field, what was expected and what arrived.
@@ -7,13 +7,16 @@ field, what was expected and what arrived.
 import contextlib
 import json
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _LARGEST_FILE = 16 << 20
+# More levels than any of these files has; what walks through values may go down one by one.
+_MOST_LEVELS = 100
+_TOO_DEEP = "is not read: its values are nested too deeply"
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxstring = 2, 60
 
@@ -79,18 +82,37 @@ def of_file(path: Path) -> Iterator[None]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; `ValueError` names a file that does not hold one."""
     with of_file(path):
+        if not path.is_file():  # A named pipe would be waited for.
+            raise FileNotFoundError(f"{path} is no file")
         size = path.stat().st_size
         if size > _LARGEST_FILE:
             raise ValueError(f"has {size} bytes, at most {_LARGEST_FILE} expected")
         try:
             content = json.loads(path.read_text("utf-8"))
         except RecursionError:
-            raise ValueError("is not read: its values are nested too deeply") from None
+            raise ValueError(_TOO_DEEP) from None
         except ValueError as error:  # Also of encodings, and of integers with too many digits.
             raise ValueError(f"is not valid JSON: {error}") from error
+        _refuse_deep(content)
         if not isinstance(content, dict):
             raise ValueError(f"must hold a JSON object, got {shown(content)}")
     return content
+
+
+def _refuse_deep(content: Any) -> None:
+    """`ValueError` where values lie in each other deeper than is walked through."""
+    level = [content]
+    for _ in range(_MOST_LEVELS):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    raise ValueError(_TOO_DEEP)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def whole(low: int, high: int, more: str = "") -> Any:

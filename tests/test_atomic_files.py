@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from jepa_jax.store import files
-from jepa_jax.store.files import (
+from jepa_jax import atomic_files as files
+from jepa_jax.atomic_files import (
     check_local,
     create,
     is_leftover,
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, write):
 def test_a_disk_that_fills_up_while_it_is_written(tmp_path):
     """The limit on a file's size stands for the disk's: the system refuses the rest."""
     script = (
-        "import resource, signal, sys; from jepa_jax.store.files import replace_text\n"
+        "import resource, signal, sys; from jepa_jax.atomic_files import replace_text\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: replace_text(sys.argv[1], 'x' * 5000)\n"
@@ -129,7 +129,7 @@ def test_only_leftovers_of_ours_are_removed_and_none_that_is_being_written(tmp_p
 
 def test_a_killed_writer_leaves_what_the_next_one_recognises(tmp_path):
     script = (
-        "import os, sys; from jepa_jax.store.files import replace\n"
+        "import os, sys; from jepa_jax.atomic_files import replace\n"
         "replace(sys.argv[1], lambda file: (file.write(b'half'), file.flush(), os._exit(1)))\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "a")], check=False)
