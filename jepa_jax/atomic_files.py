@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -91,7 +90,7 @@ def check_local(path: str | Path) -> Path:
 @contextlib.contextmanager
 def _temporary(folder: Path, write: Callable[[IO[bytes]], object]) -> Iterator[str]:
     """The name of a new file in `folder` with what `write` writes, removed at the end."""
-    name = os.path.join(folder, f".jepa-jax-{secrets.token_hex(8)}.tmp")
+    name = os.path.join(folder, f".jepa-jax-{os.urandom(8).hex()}.tmp")
     try:
         with os.fdopen(os.open(name, _flags(), 0o666), "wb") as file:
             _lock(file.fileno())

@@ -37,6 +37,17 @@ def test_scores_are_shown_selected_and_reported_without_jax(tmp_path):
     assert (tmp_path / "report.html").exists()
 
 
+def test_help_imports_next_to_nothing():
+    """What takes time and is not needed for a list of commands."""
+    found = run(
+        "from typer.testing import CliRunner; from jepa_jax.cli import app\n"
+        "assert 'evaluate' in CliRunner().invoke(app, ['--help']).stdout\n"
+        "slow = {'numpy', 'pyarrow', 'rich', 'pydantic', 'PIL', 'transformers', 'scipy'}\n"
+        "assert not slow & sys.modules.keys()\n"
+    )
+    assert found.returncode == 0, found.stderr
+
+
 def test_the_packages_that_read_import_without_jax():
     found = run(
         "import jepa_jax.store, jepa_jax.report, jepa_jax.data, jepa_jax.estimators.methods"

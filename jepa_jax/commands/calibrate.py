@@ -40,7 +40,10 @@ def calibrate(
     id_column: IdColumn = None,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Measure exact scores of a few images, for `score --method sketch --calibration DIR`."""
+    """Score a few images exactly, to fit cheaper methods.
+
+    Then: `score --method sketch --calibration DIR`.
+    """
     with plain_errors() as command:
         command.stopped = "stopped: nothing is kept of a calibration"
         from jepa_jax.calibration import calibrate as measure

@@ -22,7 +22,6 @@ from jepa_jax.commands.options import (
 from jepa_jax.commands.terminal import (
     Progressing,
     plain_errors,
-    results,
     say,
     spelled,
     warn_of_idle_gpu,
@@ -74,7 +73,7 @@ def evaluate(
     embedding: Embedding = None,
     seed: Seed = 0,
 ) -> None:
-    """Compare the JEPA-SCORE with label-free baselines: who tells OUTLIERS from INLIERS best?
+    """Compare the JEPA-SCORE with label-free baselines. Who tells OUTLIERS from INLIERS best?
 
     Everything is fitted on REFERENCE; that no image is in two sets is checked by pixels.
     """
@@ -227,7 +226,7 @@ def _show(found, out: Path) -> None:
 
     comparison = found.comparison
     sizes = ", ".join(f"{n} {name}" for name, n in comparison.sizes.items())
-    show = functools.partial(say, to=results)
+    show = functools.partial(say, result=True)
     show(f"Images: {sizes}.")
     for name in comparison.outliers:
         show(f"\ninliers against {spelled(name)}")

@@ -26,7 +26,7 @@ def report(
     ] = 0.0,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
 ) -> None:
-    """Make one HTML file to look at the scores and their images: it needs no network."""
+    """Make one HTML file to look at scores and images. It needs no network."""
     with plain_errors() as command:
         from jepa_jax.report.html import ReportSettings, write_report
 

@@ -98,7 +98,7 @@ def score(
         ),
     ] = None,
 ) -> None:
-    """Score every image of SOURCE: one row an input, in a folder that a rerun continues."""
+    """Score every image of SOURCE. One row an input, in a folder that a rerun continues."""
     with plain_errors() as command:
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
         check_apart(out)

@@ -76,7 +76,7 @@ def select(
         bool, typer.Option("--yes", help="Copy or link; without it, only say what would be.")
     ] = False,
 ) -> None:
-    """Select images by score: a list on standard output or in a file, or a folder of the images.
+    """Select images by score. A list on standard output or in a file, or a folder of the images.
 
     No image is deleted or overwritten; a list that is there is replaced. What is chosen, and how
     many have no score, is said on standard error.

@@ -1,20 +1,20 @@
 """`jepa-jax show`: a folder of scores in numbers."""
 
 from jepa_jax.commands.options import Scores
-from jepa_jax.commands.terminal import plain_errors, results, say, spelled
+from jepa_jax.commands.terminal import plain_errors, say, spelled
 
 
 def show(
     scores: Scores,
 ) -> None:
-    """Show a folder of scores: counts by status, quantiles, the ten lowest and highest."""
+    """Show a folder of scores in numbers. Counts, quantiles, the ten lowest and highest."""
     with plain_errors():
         from jepa_jax.store import summarize
 
         summary = summarize(scores)
     settings = summary.settings
     estimator, encoder = settings.get("estimator", {}), settings.get("encoder", {})
-    show = lambda text, style="": say(text, style, to=results)
+    show = lambda text, style="": say(text, style, result=True)
     show(
         f"{summary.rows} rows of {spelled(settings.get('source'))}, "
         f"{spelled(summary.facts.get('encoder'))} ({encoder.get('embedding')}), "

@@ -1,5 +1,6 @@
 """What the commands share at the terminal: messages, errors, progress."""
 
+import functools
 import os
 import re
 import shutil
@@ -8,25 +9,16 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from jepa_jax.commands.interruption import Interruption
 
-# Results go to standard output; progress and messages to standard error.
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
-results = Console(highlight=False, soft_wrap=True)
+if TYPE_CHECKING:  # rich is imported when there is something to print: `--help` needs none of it.
+    from rich.console import Console
+    from rich.progress import Progress
+
 # Whether errors are shown with where they were raised: `jepa-jax --traceback`.
 TRACEBACK = "JEPA_JAX_TRACEBACK"
 _PACKAGE = Path(__file__).parent.parent
@@ -49,11 +41,22 @@ def spelled(text: object, keep: str = "") -> str:
     return _CONTROL.sub(spell, str(text))
 
 
-def say(text: str, style: str = "", *, to: Console = messages) -> None:
+@functools.cache
+def _console(result: bool) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=not result, highlight=False, soft_wrap=True)
+
+
+def say(text: str, style: str = "", *, result: bool = False) -> None:
     """Prints a message as it is: no markup, no control characters but ends of lines.
 
-    Names from outside that it contains are to be `spelled` where an end of a line would deceive.
+    Results go to standard output, messages to standard error. Names from outside are to be
+    `spelled` where an end of a line would deceive.
     """
+    from rich.text import Text
+
+    to = _console(result)
     text = spelled(text, keep="\n\t")
     encoding = to.encoding or "utf-8"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
@@ -99,8 +102,17 @@ class Progressing:
         self.stop.at_a_row()
 
 
-def _bar() -> Progress:
+def _bar() -> "Progress":
     """A progress bar on a terminal, nothing elsewhere."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -109,7 +121,7 @@ def _bar() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=messages,
+        console=_console(result=False),
         disable=not sys.stderr.isatty(),
         transient=True,
     )

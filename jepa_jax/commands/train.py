@@ -21,7 +21,7 @@ def train(
     report_every: Annotated[int, typer.Option(min=1, help="Steps a line of the log.")] = 50,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps a checkpoint.")] = 500,
 ) -> None:
-    """Train a small encoder; the same command again continues a run that was stopped."""
+    """Train a small encoder. The same command again continues a run that was stopped."""
     with plain_errors() as command:
         command.stopped = f"stopped: {out} keeps its last checkpoint; the same command continues"
         from jepa_jax.training.config import Training
