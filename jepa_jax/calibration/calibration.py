@@ -47,6 +47,7 @@ class _Facts(Fields):
     asked: _Number = 0
     seed: Annotated[int, whole(-(2**62), 2**62)] = 0
     source: _Text = ""
+    source_options: Annotated[dict[str, Any], Field(default_factory=dict, description="an object")]
     ids: Annotated[list[str], Field(default_factory=list, description="a list of texts")]
 
 

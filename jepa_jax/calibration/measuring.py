@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from jepa_jax.calibration.calibration import FACTS, Calibration, load_calibration, locked_settings
 from jepa_jax.calibration.choosing import compared_methods
 from jepa_jax.data import Record, open_source
+from jepa_jax.data.opening import source_options
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators.exact import Exact
@@ -130,6 +131,7 @@ def calibrate(
         {
             "encoder": encoder.name,
             "source": opened.name,
+            "source_options": source_options(opened),
             "images": len(ids),
             "passed_over": passed_over,
             "asked": images,

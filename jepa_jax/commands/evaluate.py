@@ -3,20 +3,24 @@
 import functools
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jepa_jax.commands.estimators import make_estimator
 from jepa_jax.commands.options import (
+    AllowOutside,
     BatchSize,
     Embedding,
+    IdColumn,
+    ImageColumn,
     ImageSize,
     MatrixProducts,
     Method,
     Precision,
     Seed,
     check_settings,
+    open_images,
     with_method_settings,
 )
 from jepa_jax.commands.terminal import (
@@ -72,6 +76,9 @@ def evaluate(
     image_size: ImageSize = None,
     embedding: Embedding = None,
     seed: Seed = 0,
+    image_column: ImageColumn = None,
+    id_column: IdColumn = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Compare the JEPA-SCORE with label-free baselines. Who tells OUTLIERS from INLIERS best?
 
@@ -92,6 +99,9 @@ def evaluate(
         ks = _numbers(neighbours)
         methods = list(dict.fromkeys(each.value for each in method or ())) or ["exact"]
         check_settings(method_settings, methods)
+        open_set = functools.partial(_open_set, (image_column, id_column, allow_outside))
+        sources = {name: open_set(source) for name, source in _named(outliers).items()}
+        typical, other = open_set(reference), open_set(inliers)
         loaded = None
         if encoder is not None:
             loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
@@ -102,7 +112,7 @@ def evaluate(
         if any(METHODS[each].calibrated for each in methods):
             calibrated = _calibration(
                 loaded,
-                reference,
+                typical,
                 out,
                 calibration,
                 precision,
@@ -116,9 +126,9 @@ def evaluate(
         )
         found = run(
             loaded,
-            reference=reference,
-            inliers=inliers,
-            outliers=_named(outliers),
+            reference=typical,
+            inliers=other,
+            outliers=sources,
             out=out,
             estimators={
                 each: make_estimator(
@@ -145,6 +155,13 @@ def evaluate(
         )
         _write(found, out)
     _show(found, out)
+
+
+def _open_set(options: tuple[str | None, str | None, bool], name: str) -> Any:
+    """A set's images, opened with the columns that were named; a scores folder's name as it is."""
+    from jepa_jax.store.manifest import is_scores_folder
+
+    return name if is_scores_folder(name) else open_images(name, *options)
 
 
 def _numbers(text: str) -> list[int]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jepa_jax.commands.options import Labels, Scores
+from jepa_jax.commands.options import AllowOutside, IdColumn, ImageColumn, Labels, Scores
 from jepa_jax.commands.terminal import Progressing, plain_errors, say
 
 
@@ -25,6 +25,9 @@ def report(
         typer.Option(min=0, max=1, help="Cosine of embeddings of near-identical images; 0: auto."),
     ] = 0.0,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    image_column: ImageColumn = None,
+    id_column: IdColumn = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Make one HTML file to look at scores and images. It needs no network."""
     with plain_errors() as command:
@@ -33,7 +36,14 @@ def report(
         if no_images and images is not None:
             raise ValueError("--images and --no-images exclude each other")
         settings = ReportSettings(
-            "" if no_images else images, labels, thumbnails, near_identical, title
+            "" if no_images else images,
+            labels,
+            thumbnails,
+            near_identical,
+            title,
+            image_column,
+            id_column,
+            allow_outside,
         )
         with Progressing("thumbnails", command.stop) as progress:
             written = write_report(

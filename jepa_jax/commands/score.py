@@ -1,5 +1,6 @@
 """`jepa-jax score`: every image of a source gets its row."""
 
+import functools
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +29,7 @@ from jepa_jax.commands.options import (
     split_store,
     with_method_settings,
 )
-from jepa_jax.commands.terminal import Progressing, plain_errors, say, warn_of_idle_gpu
+from jepa_jax.commands.terminal import Progressing, plain_errors, say, spelled, warn_of_idle_gpu
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
 
@@ -36,6 +37,11 @@ from jepa_jax.store.schema import STORABLE
 class _Retry(StrEnum):
     failed = "failed"
     all = "all"
+
+
+class _Changed(StrEnum):
+    rescore = "rescore"
+    keep = "keep"
 
 
 class _Rank(StrEnum):
@@ -97,6 +103,10 @@ def score(
             help="Again: rows whose image could not be got (failed), or all without score."
         ),
     ] = None,
+    changed: Annotated[
+        _Changed,
+        typer.Option(help="Rows whose image's file has another size or time than when scored."),
+    ] = _Changed.rescore,
 ) -> None:
     """Score every image of SOURCE. One row an input, in a folder that a rerun continues."""
     with plain_errors() as command:
@@ -179,10 +189,12 @@ def score(
                 **run_settings,
                 limit=limit,
                 retry=retry.value if retry else None,
+                changed=changed.value,
+                on_changed=functools.partial(_say_changed, rescored=changed.value == "rescore"),
                 on_start=progress.start,
                 on_row=progress.advance,
             )
-        say(_closing(summary, out))
+        say(_closing(summary, out, changed.value))
         if summary.scored and not summary.counts.get("ok"):
             raise typer.Exit(1)
 
@@ -255,7 +267,20 @@ def _share(text: str | None, option: str) -> float:
     return share
 
 
-def _closing(summary, out: Path) -> str:
+def _images(count: int) -> str:
+    return f"{count} image" if count == 1 else f"{count} images"
+
+
+def _say_changed(id: str, *, rescored: bool) -> None:
+    what = (
+        "it is scored again, and others like it (--changed keep leaves such rows as they are)"
+        if rescored
+        else "its row is of the file before, and so are those of others like it"
+    )
+    say(f"{spelled(id)} has another size or time than when it was scored: {what}", "yellow")
+
+
+def _closing(summary, out: Path, changed: str) -> str:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items()))
     if summary.refined:
         counts += f", {summary.refined} scored again exactly"
@@ -264,7 +289,14 @@ def _closing(summary, out: Path) -> str:
         text += f"; {summary.resumed} rows were there"
     if summary.unavailable:
         text += (
-            f"; {summary.unavailable} images could not be got, for a reason that may pass: "
+            f"; {_images(summary.unavailable)} could not be got, for a reason that may pass: "
             "--retry failed does them again"
         )
+    if summary.changed:
+        what = (
+            "changed since being scored, and scored again"
+            if changed == "rescore"
+            else "changed since being scored: --changed rescore does them again"
+        )
+        text += f"; {_images(summary.changed)} {what}"
     return f"{text}. Look at them: jepa-jax show {out}, or jepa-jax report {out}"

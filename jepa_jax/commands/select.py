@@ -226,10 +226,13 @@ def _transfer(selected, folder: Path, *, link: bool, yes: bool) -> None:
     """Says what a copy or link would do, and does it if told to."""
     from jepa_jax.report.export import names
     from jepa_jax.report.transfer import plan_transfer, transfer
+    from jepa_jax.store.table import read_stamps
 
     ids = names(selected.table, selected.chosen)
     sources = names(selected.table, selected.chosen, paths=True)
-    plan = plan_transfer(ids, sources, folder, link=link)
+    every = read_stamps(selected.table.folder)
+    stamps = [stamp for stamp, chosen in zip(every, selected.chosen, strict=True) if chosen]
+    plan = plan_transfer(ids, sources, folder, link=link, stamps=stamps)
     verb, past = ("link", "linked") if link else ("copy", "copied")
     size = "" if link else f", {plan.bytes / 1e6:.1f} MB"
     notes = [f"{len(plan.todo)} files to {verb} into {folder}{size}"]
@@ -237,6 +240,11 @@ def _transfer(selected, folder: Path, *, link: bool, yes: bool) -> None:
     notes += [f"{plan.renamed} renamed, their names being taken"] if plan.renamed else []
     if plan.missing:
         notes.append(f"{len(plan.missing)} gone, such as {spelled(plan.missing[0])}")
+    if plan.changed:
+        notes.append(
+            f"{len(plan.changed)} have changed since they were scored, such as "
+            f"{spelled(plan.changed[0])}"
+        )
     say("; ".join(notes))
     if plan.missing and not plan.missing[0].is_absolute():
         say("paths are relative to the folder that `score` was run in")

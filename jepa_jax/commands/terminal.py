@@ -94,7 +94,9 @@ class Progressing:
         self.rows += 1
         now = time.monotonic()
         rate = f"{self.rows / (now - self.begun):.3g} images/s"
-        self.bar.update(self.task, advance=1, rate=rate)
+        if self.total is not None:  # Rows that are done again were counted as done.
+            self.total = max(self.total, self.done + self.rows)
+        self.bar.update(self.task, advance=1, total=self.total, rate=rate)
         if self.bar.disable and now - self.reported > _REPORT_SECONDS:
             self.reported = now
             of = "" if self.total is None else f" of {self.total}"

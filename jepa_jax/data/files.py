@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable
@@ -61,9 +62,15 @@ def file_stamp(path: str | os.PathLike[str]) -> str | None:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def stamp_of(path: str | os.PathLike[str]) -> Callable[[], str | None]:
-    """What gives the stamp that an archive or table has now, for all records in it."""
-    return partial(_itself, file_stamp(path))
+def stamp_of(*paths: str | os.PathLike[str]) -> Callable[[], str | None]:
+    """What gives the stamp that an archive or table has now, or its files, for all its records."""
+    stamps = [file_stamp(path) for path in paths]
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) < len(stamps) or not known:
+        return partial(_itself, None)
+    if len(known) == 1:
+        return partial(_itself, known[0])
+    return partial(_itself, hashlib.blake2b(" ".join(known).encode(), digest_size=16).hexdigest())
 
 
 def _itself(stamp: str | None) -> str | None:

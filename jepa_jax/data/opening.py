@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from jepa_jax.data.sources.source import Chain, Records, Source
 from jepa_jax.data.sources.tar import Tar
 
 _HUB = "for a dataset of the Hugging Face hub write 'hf:owner/name'"
+_COLUMNS = ("image_column", "id_column")
 _LISTS = (".txt", ".lst")
 _SHARDS = tuple(ending for endings in kinds.SHARDS.values() for ending in endings)
 
@@ -114,6 +115,25 @@ def source_options(source: Any) -> dict[str, Any]:
     }
     own = {name: value for name, value in given.items() if value}
     return own or (source_options(parts[0]) if parts else {})
+
+
+def open_again(
+    name: str,
+    recorded: Mapping[str, Any],
+    *,
+    image_column: str | None = None,
+    id_column: str | None = None,
+    outside: bool = False,
+) -> Source:
+    """The source that a manifest names, with the columns that it was opened with then.
+
+    `recorded`: its `source_options`; the others come before these. That a table's paths may lead
+    out of its folder is not taken from a file: it must be asked for anew.
+    """
+    known = {n: v for n, v in recorded.items() if n in _COLUMNS and isinstance(v, str) and v}
+    asked = {"image_column": image_column, "id_column": id_column}
+    known |= {n: v for n, v in asked.items() if v is not None}
+    return open_source(name, outside=outside, **known)
 
 
 def _open_path(name: str, options: _Options) -> Source:

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from jepa_jax.data.decoding import decode
+from jepa_jax.data.files import file_stamp
 from jepa_jax.data.record import UnreadableImage
 
 
@@ -38,6 +39,12 @@ class TablePaths:
         if not self.outside and not _is_below(self.root, file):
             raise UnreadableImage(f"the table names a file outside of its folder, {path!r}: {_HOW}")
         return decode(file, max_pixels=max_pixels)
+
+    def stamp(self, path: str) -> str | None:
+        """The stamp of the file at a path; None of an address, and where it is not followed."""
+        file = os.path.join(self.root, path)
+        followed = "://" not in path and (self.outside or _is_below(self.root, file))
+        return file_stamp(file) if followed else None
 
     def _is_of_hub(self, address: str) -> bool:
         """Whether the innermost of an address's parts is in the data set itself."""

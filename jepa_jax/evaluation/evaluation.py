@@ -146,7 +146,7 @@ def evaluate(
     sets = {REFERENCE: reference, INLIERS: inliers, **outliers}
     estimators = {n: _with_spectrum(e) for n, e in (estimators or {"exact": Exact()}).items()}
     given = {n: read_set(source) for n, source in sets.items() if is_scores_folder(source)}
-    images = {n: given[n].settings.get("source", "") if n in given else sets[n] for n in sets}
+    images = {n: given[n].images() if n in given else sets[n] for n in sets}
     if len(given) < len(sets) and encoder is None:
         name = next(n for n in sets if n not in given)
         raise ValueError(

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jepa_jax.calibration import Calibration, load_calibration
+from jepa_jax.data.opening import open_again
 from jepa_jax.evaluation.features import Features
 from jepa_jax.evaluation.scored import ScoredSet
 from jepa_jax.evaluation.shared_images import (
@@ -108,9 +110,10 @@ def _calibration(
         calibration = load_calibration(there[0])
     facts = calibration.facts
     ids, scored_from = facts.get("ids", []), facts.get("source", "")
-    for source in (scored_from, reference) if ids else ():
+    again = partial(open_again, scored_from, facts.get("source_options", {}))
+    for opened in (again, lambda: reference) if ids else ():
         try:
-            prints = fingerprints(source, only=ids)
+            prints = fingerprints(opened(), only=ids)
         except (ValueError, OSError):
             continue
         if len(prints) >= len(ids):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jepa_jax.data.opening import open_again
 from jepa_jax.evaluation.features import Features
 from jepa_jax.store.manifest import incomparable_settings
 from jepa_jax.store.table import read_embeddings, read_scores
@@ -29,6 +30,15 @@ class ScoredSet:
     def method(self) -> str:
         """The estimator's name."""
         return self.settings.get("estimator", {}).get("method", "")
+
+    def images(self) -> Any:
+        """Where the images were, with the columns that they were read from; only the name where
+        that cannot be opened any more."""
+        name = self.settings.get("source", "")
+        try:
+            return open_again(name, self.settings.get("source_options", {}))
+        except (ValueError, OSError):
+            return name
 
 
 def read_set(folder: str | Path) -> ScoredSet:

@@ -82,7 +82,10 @@ def choose(
     [False, True, False]
     """
     table = scores if isinstance(scores, ScoreTable) else read_scores(scores)
-    labels = read_labels(table.ids, label_from, table.settings.get("source", ""))
+    settings = table.settings
+    labels = read_labels(
+        table.ids, label_from, settings.get("source", ""), settings.get("source_options")
+    )
     considered = _considered(table, labels, choice)
     scored = np.isfinite(table.scores)
     chosen = np.zeros(len(table), bool)

@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from jepa_jax.atomic_files import replace
-from jepa_jax.data import HubDataset, open_source
+from jepa_jax.data import HubDataset
+from jepa_jax.data.opening import open_again
 from jepa_jax.report import statistics, words
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
 from jepa_jax.store.folder import check_apart
-from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
+from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores, read_stamps
 from jepa_jax.version import __version__
 
 _MARK = '<meta name="generator" content="jepa-jax'
@@ -35,7 +36,9 @@ class ReportSettings:
 
     `images`: where the images are now; None for the source that the scores name, "" for no
     pictures. `label_from`: see `read_labels`. `thumbnails`: at most so many. `similarity`: cosine
-    above which images are near-identical; 0 for the default. `title`: of the page.
+    above which images are near-identical; 0 for the default. `title`: of the page. `image_column`,
+    `id_column`: of a table, None for those that the scores were made of; `outside`: a table's paths
+    may lead out of its folder.
     """
 
     images: str | None = None
@@ -43,12 +46,20 @@ class ReportSettings:
     thumbnails: int = 2000
     similarity: float = 0.0
     title: str = ""
+    image_column: str | None = None
+    id_column: str | None = None
+    outside: bool = False
 
     def __post_init__(self):
         if self.thumbnails < 0:
             raise ValueError(f"`thumbnails` must be at least 0, got {self.thumbnails}")
         if not 0 <= self.similarity <= 1:
             raise ValueError(f"`similarity` must be between 0 and 1, got {self.similarity}")
+
+    def columns(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of a table to be read: those asked for, else those recorded."""
+        asked = {"image_column": self.image_column, "id_column": self.id_column}
+        return {**recorded, **{name: value for name, value in asked.items() if value is not None}}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,21 +93,38 @@ def write_report(
     _check_path(path)
     table = read_scores(folder)
     labels = read_labels(
-        table.ids, settings.label_from, settings.images or table.settings.get("source", "")
+        table.ids,
+        settings.label_from,
+        settings.images or table.settings.get("source", ""),
+        settings.columns(table.settings.get("source_options", {})),
     )
     groups, threshold = _groups(table, settings.similarity)
     flagged = table.flags()
     source, lacks = _source(table, settings)
     pictures: dict[int, bytes] = {}
+    changed: list[int] = []
     if source is not None:
         rows = rows_to_show(table.scores, labels, groups, flagged, settings.thumbnails)
         if on_start is not None:
             on_start(len(rows), 0)
         try:
-            pictures = make_thumbnails(source, table.ids, rows.tolist(), on_row=on_row)
+            pictures = make_thumbnails(
+                source,
+                table.ids,
+                rows.tolist(),
+                stamps=read_stamps(folder),
+                on_changed=changed.append,
+                on_row=on_row,
+            )
         except (ValueError, OSError) as error:
             lacks = f"The images could not be read again: {error}"
-        if not pictures and len(rows) and not lacks:
+        if changed:
+            lacks = (
+                f"{len(changed)} images have no picture: their files have changed since they were "
+                f"scored, such as {table.ids[changed[0]]}. The same `jepa-jax score` command "
+                "scores them again."
+            )
+        elif not pictures and len(rows) and not lacks:
             lacks = f"None of the images is in {source.name} any more."
     html = render(table, labels, groups, threshold, pictures, lacks, settings)
     data = html.encode("utf-8", "backslashreplace")
@@ -216,7 +244,8 @@ def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
         return None, "It was made without pictures."
     name = settings.images or table.settings.get("source", "")
     try:
-        source = open_source(name)
+        columns = settings.columns(table.settings.get("source_options", {}))
+        source = open_again(name, columns, outside=settings.outside)
     except (ValueError, OSError, TypeError) as error:
         if settings.images:
             raise

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jepa_jax.data import Chain, DatasetFolder, Parquet, open_source
+from jepa_jax.data import Chain, DatasetFolder, Parquet
+from jepa_jax.data.opening import open_again
 from jepa_jax.data.sources.tar import TAR_EXTENSIONS
 
 # An id of these sources begins with the file's name, which is no class.
@@ -30,9 +31,10 @@ def read_labels(
     one; "top" the first folder of it; "none" no labels; "auto" is "folder", unless folders are so
     many that they hold fewer than 3 images on average ("top" then, and with the same exception).
     "column:NAME" is a column of the `source` that was scored: Parquet files, or a data
-    set saved by `datasets`, whose class names are used; `options` are those of `open_source` that
-    it was scored with. Anything else is a CSV or Parquet file with the columns `id` and `label`;
-    its ids are those of the scores. Ids that it lacks have no label.
+    set saved by `datasets`, whose class names are used; `options` are the columns that it was
+    opened with, as a manifest's `source_options` have them. Anything else is a CSV or Parquet file
+    with the columns `id` and `label`; its ids are those of the scores. Ids that it lacks have no
+    label.
 
     Raises `ValueError` where such a file lacks the columns, names an id twice with different labels
     or none of the ids, or the source has no such column or other images than the scores, and
@@ -68,7 +70,7 @@ def _from_source(
     ids: Sequence[str], name: str, column: str, options: Mapping[str, Any]
 ) -> np.ndarray:
     """Labels from a column of the source, whose records come in the order of its rows."""
-    source = open_source(name, **options)
+    source = open_again(name, options)
     parts = source.sources if isinstance(source, Chain) else (source,)
     labels = [label for part in parts for label in _column(part, column)]
     found = [record.id for record in islice(source, len(ids))]

@@ -82,18 +82,23 @@ def make_thumbnails(
     *,
     workers: int = 4,
     most_bytes: int = MOST_BYTES,
+    stamps: Sequence[str | None] = (),
+    on_changed: Callable[[int], object] = lambda row: None,
     on_row: Callable[[object], None] | None = None,
 ) -> dict[int, bytes]:
     """Thumbnails of `rows`, most needed first, by row; WebP, or JPEG where Pillow has no WebP.
 
     The images are found in `source` by id, in one pass that ends with the last one found. Rows
     whose image is not found, or cannot be read now, have no thumbnail; where all together are more
-    than `most_bytes`, the least needed go. Memory: the thumbnails and `workers` decoded images.
+    than `most_bytes`, the least needed go. `stamps`, of every row as it was scored: rows whose file
+    is another one now have none either, and `on_changed` is told the row. Memory: the thumbnails
+    and `workers` decoded images.
     """
     side = _LARGE if len(rows) <= _MOST_LARGE else _SMALL
     made: dict[int, bytes] = {}
     work = partial(_thumbnail, source=source, side=side)
-    for row, picture in _ahead(_find(source, ids, rows), work, workers):
+    found = _unchanged(_find(source, ids, rows), stamps, on_changed)
+    for row, picture in _ahead(found, work, workers):
         if picture is not None:
             made[row] = picture
         if on_row is not None:
@@ -125,6 +130,21 @@ def _find(source: Source, ids: Sequence[str], rows: Sequence[int]) -> Iterator[t
         left -= 1
         if not left:
             return
+
+
+def _unchanged(
+    found: Iterator[tuple[int, Record]],
+    stamps: Sequence[str | None],
+    on_changed: Callable[[int], object],
+) -> Iterator[tuple[int, Record]]:
+    """The records whose files are those that were scored, as far as that is known."""
+    for row, record in found:
+        before = stamps[row] if stamps else None
+        now = None if before is None else record.stamp()
+        if now is None or now == before:
+            yield row, record
+        else:
+            on_changed(row)
 
 
 def _ahead(

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from jepa_jax.atomic_files import create, remove_leftovers
-from jepa_jax.data.files import open_regular
+from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.record import original_name
 from jepa_jax.store.folder import check_apart
 
@@ -18,13 +18,14 @@ class Transfer:
     """What a copy or link would do: `(from, to)` for each file `todo`, and for those `done` before.
 
     `missing`: files that are no longer there. `renamed`: how many were given another name, since
-    two ids would have been one file.
+    two ids would have been one file. `changed`: files that are others now than those scored.
     """
 
     todo: list[tuple[Path, Path]]
     done: list[tuple[Path, Path]]
     missing: list[Path]
     renamed: int
+    changed: list[Path]
 
     @property
     def bytes(self) -> int:
@@ -33,9 +34,16 @@ class Transfer:
 
 
 def plan_transfer(
-    ids: Sequence[str], sources: Sequence[str], folder: Path, *, link: bool
+    ids: Sequence[str],
+    sources: Sequence[str],
+    folder: Path,
+    *,
+    link: bool,
+    stamps: Sequence[str | None] = (),
 ) -> Transfer:
     """Where each selected file would go: its id, below `folder`.
+
+    `stamps`, of each file as it was scored, tell which are others now (`read_stamps`).
 
     Ids that lead out of the folder ('/data/a.jpg', '../a.jpg') are taken below it; where two would
     be one file, also on a file system that ignores case, '-2' is added to the later one's name.
@@ -45,10 +53,10 @@ def plan_transfer(
     or a data set), and for a folder within one of scores, or at an address such as 's3://b/x'.
     """
     check_apart(folder, itself=True)
-    todo, done, missing = [], [], []
+    todo, done, missing, changed = [], [], [], []
     taken: set[str] = set()
     renamed = 0
-    for id, source in zip(ids, sources, strict=True):
+    for id, source, stamp in zip(ids, sources, stamps or [None] * len(ids), strict=True):
         path = Path(original_name(source))
         if not _is_own_file(id, source):
             raise ValueError(
@@ -58,6 +66,8 @@ def plan_transfer(
         if not path.is_file():
             missing.append(path)
             continue
+        if stamp is not None and file_stamp(path) != stamp:
+            changed.append(path)
         target = folder / _below(original_name(id))
         plain, number = target, 1
         while os.fspath(target).casefold() in taken:
@@ -67,7 +77,7 @@ def plan_transfer(
         _refuse_links(folder, target)
         renamed += number > 1
         (done if _is_done(path, target, link) else todo).append((path, target))
-    return Transfer(todo, done, missing, renamed)
+    return Transfer(todo, done, missing, renamed, changed)
 
 
 def transfer(

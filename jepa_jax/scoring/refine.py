@@ -15,6 +15,7 @@ from jepa_jax.data import Record, Source
 from jepa_jax.scoring.rows import make_row
 from jepa_jax.scoring.work import OnRow, Shard, ShardWriter, Task, scored_items
 from jepa_jax.store.folder import shard_path, shard_paths
+from jepa_jax.store.schema import STAMP
 from jepa_jax.store.shards import read_table
 
 
@@ -109,8 +110,9 @@ def refine_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
                 )
             row = make_row(item, scores, method=task.rows.method, store=task.rows.store)
             row["flagged"] = before["flagged"]
-            row["sketch_score"] = before["jepa_score"]
-            row["sketch_std_error"] = before["std_error"]
+            if before.get(STAMP) == row[STAMP]:  # Else the sketch was of another image.
+                row["sketch_score"] = before["jepa_score"]
+                row["sketch_std_error"] = before["std_error"]
             writer.put(index, place, row)
             on_row(row)
     finally:

@@ -16,6 +16,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
+from jepa_jax.store.schema import STAMP
 
 # Levels of the quantiles that stand for a spectrum, from the smallest singular value up.
 SPECTRUM_LEVELS = np.linspace(0, 1, 65)
@@ -26,13 +27,14 @@ class Prepared:
     """A record's views as the encoder's inputs, or the error that kept it from having any.
 
     `status`: "unreadable" where the image is what is wrong, "unavailable" where it could not be
-    got this time, and another may bring it.
+    got this time, and another may bring it. `stamp`: the record's, before it was read.
     """
 
     record: Record
     inputs: list[Float[np.ndarray, "h w c"]]
     error: str | None = None
     status: str = "ok"
+    stamp: str | None = None
     image: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -66,14 +68,16 @@ def _prepared(
     settings: ViewSettings,
     storage: Storage,
 ) -> Prepared:
+    stamp = None
     try:
+        stamp = record.stamp()
         image = storage.load(record)
         facts: dict[str, Any] = {}
         for group in store:
             if group in _OF_IMAGE:
                 facts |= _OF_IMAGE[group](image)
         if views == 1:
-            return Prepared(record, [encoder.preprocess(image)], image=facts)
+            return Prepared(record, [encoder.preprocess(image)], stamp=stamp, image=facts)
         inputs = [
             encoder.normalize(
                 random_view(
@@ -82,12 +86,12 @@ def _prepared(
             )
             for view in range(views)
         ]
-        return Prepared(record, inputs, image=facts)
+        return Prepared(record, inputs, stamp=stamp, image=facts)
     except StorageFailed:
         raise
     except Exception as error:  # Whatever it is, the run goes on and the row says it.
         status = "unavailable" if is_transient(error) else "unreadable"
-        return Prepared(record, [], in_words(error), status)
+        return Prepared(record, [], in_words(error), status, stamp)
 
 
 def make_row(
@@ -103,6 +107,7 @@ def make_row(
         "std_error": None,
         "rank": None,
         "method": method,
+        STAMP: prepared.stamp,
         **prepared.image,
     }
     if scores is None:

@@ -23,6 +23,7 @@ from jepa_jax.scoring.engines import Engine, Local
 from jepa_jax.scoring.known_answers import check_device
 from jepa_jax.scoring.refine import Refinement, Unrefined, refine_shards
 from jepa_jax.scoring.work import (
+    Changed,
     OnRow,
     Pending,
     Retry,
@@ -44,7 +45,8 @@ class Summary:
 
     `counts`: rows by status, of this run; `refined`: rows that it scored again exactly; `resumed`:
     rows found done; `unavailable`: rows of the folder whose image could not be got, which `retry`
-    would do again.
+    would do again; `changed`: rows whose image's file had another size or time than when it was
+    scored, which were done again or kept, as was asked for.
     """
 
     out: Path
@@ -53,6 +55,7 @@ class Summary:
     seconds: float
     refined: int = 0
     unavailable: int = 0
+    changed: int = 0
 
     @property
     def scored(self) -> int:
@@ -70,11 +73,13 @@ def run(
     limit: int | None = None,
     refine: Refinement | None = None,
     retry: Retry | None = None,
+    changed: Changed = "rescore",
     shard_size: int = 1024,
     workers: int = 8,
     engine: Engine | None = None,
     on_start: Callable[[int | None, int], None] | None = None,
     on_row: OnRow | None = None,
+    on_changed: Callable[[str], object] = lambda id: None,
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
 
@@ -84,8 +89,11 @@ def run(
     so many images. `refine`: which rows of a calibrated method are scored again exactly when all
     are scored. `retry`: which rows without a score are done again, in their places: "failed", those
     whose image could not be got (status "unavailable": a file that is missing, a server that does
-    not answer), or "all". `shard_size`: rows a Parquet file. `workers`: threads that read and
-    preprocess. `engine`: where shards are computed, by default `jepa_jax.scoring.engines.Local`.
+    not answer), or "all". `changed`: whether rows whose image's file (or archive, or table) has
+    another size or time now than when it was scored are done again, in their places, or kept;
+    `on_changed(id)` is told the first one. `shard_size`: rows a Parquet file. `workers`: threads
+    that read and preprocess. `engine`: where shards are computed, by default
+    `jepa_jax.scoring.engines.Local`.
     `on_start(total, done)` and `on_row(row)` report progress.
 
     The folder gets a manifest and one Parquet file a shard, each replaced atomically, at the
@@ -112,6 +120,8 @@ def run(
     _check_numbers(views=views, shard_size=shard_size, workers=workers, limit=limit)
     if retry not in (None, "failed", "all"):
         raise ValueError(f"`retry` must be 'failed', 'all' or None, got {retry!r}")
+    if changed not in ("rescore", "keep"):
+        raise ValueError(f"`changed` must be 'rescore' or 'keep', got {changed!r}")
     estimator = scorer.estimator
     check_store(store, views, hasattr(estimator, "spectrum"), type(estimator).__name__)
     scorer = _with_spectrum(scorer, store)
@@ -135,7 +145,7 @@ def run(
 
     with locked(out):
         check_manifest(out, settings, _facts(scorer) | {"left_out": as_facts(left_out(opened))})
-        pending = Pending(opened, out, shard_size, limit, retry)
+        pending = Pending(opened, out, shard_size, limit, retry, changed, on_changed)
         if on_start is not None:
             total = opened.count()
             done = sum(map(count_rows, shard_paths(out))) - count_again(out, retry)
@@ -161,7 +171,15 @@ def run(
         raise ValueError(f"{opened.name} holds no images: nothing was scored")
     seconds = time.monotonic() - started
     unavailable = pending.unavailable + counts["unavailable"]
-    return Summary(out, dict(counts), pending.resumed, seconds, sum(refined.values()), unavailable)
+    return Summary(
+        out,
+        dict(counts),
+        pending.resumed,
+        seconds,
+        sum(refined.values()),
+        unavailable,
+        pending.changed_rows,
+    )
 
 
 def check_before_choosing(

@@ -21,7 +21,7 @@ from jepa_jax.scoring.rows import Prepared, make_row, prepare
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.stream import ahead, scored
 from jepa_jax.store.folder import shard_path, shard_paths
-from jepa_jax.store.schema import schema
+from jepa_jax.store.schema import STAMP, schema
 from jepa_jax.store.shards import read_rows, read_table, write_rows
 
 # What a killed run may lose: rows are written when a shard is full, or after this many seconds.
@@ -31,6 +31,9 @@ OnRow = Callable[[dict[str, Any]], None]
 
 Retry = Literal["failed", "all"]
 """Which rows without a score are done again: those whose image could not be got, or all."""
+
+Changed = Literal["rescore", "keep"]
+"""What becomes of the row of an image whose file has another size or time now."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +81,11 @@ class Pending:
     """The shards that lack rows, in order, after checking those rows that are there.
 
     A shard that is there must hold the ids that the source gives at its place; it may hold fewer
-    than a full shard, and is then continued. `retry`: rows to be done again, in their places.
-    `resumed` counts the rows that stay, `unavailable` those of them that a retry would do again.
+    than a full shard, and is then continued. `retry`, `changed`: rows to be done again, in their
+    places; `on_changed` is told the id of the first one whose image's file has changed.
+
+    `resumed` counts the rows that stay, `unavailable` those of them that a retry would do again,
+    `changed_rows` those whose image's file has changed, whatever becomes of them.
     """
 
     def __init__(
@@ -89,10 +95,14 @@ class Pending:
         shard_size: int,
         limit: int | None,
         retry: Retry | None = None,
+        changed: Changed = "rescore",
+        on_changed: Callable[[str], object] = lambda id: None,
     ):
         self.source, self.out, self.shard_size, self.limit = source, out, shard_size, limit
         self.retry: Retry | None = retry
-        self.resumed = self.unavailable = 0
+        self.changed: Changed = changed
+        self.on_changed = on_changed
+        self.resumed = self.unavailable = self.changed_rows = 0
         self._drawn = 0
 
     def __iter__(self) -> Iterator[Shard]:
@@ -110,7 +120,7 @@ class Pending:
         """The records of a shard that need a row, with their places; the others are checked."""
         path = shard_path(self.out, index)
         there = _there(path) if path.exists() else []
-        for place, (expected, status, error) in enumerate(there):
+        for place, (expected, status, error, stamp) in enumerate(there):
             record = next(records, None)
             if record is None and self._drawn == self.limit:
                 return  # A smaller limit than before: its rows are all there.
@@ -121,7 +131,8 @@ class Pending:
                     f"{expected!r} where the source now has {found}; give another output folder"
                 )
             self._drawn += 1
-            if again(self.retry, status, error):
+            changed = self._has_changed(record, stamp)
+            if again(self.retry, status, error) or (changed and self.changed == "rescore"):
                 yield place, record
             else:
                 self.resumed += 1
@@ -129,6 +140,17 @@ class Pending:
         for place, record in enumerate(records, start=len(there)):
             self._drawn += 1
             yield place, record
+
+    def _has_changed(self, record: Record, stamp: str | None) -> bool:
+        """Whether the row that has this stamp is of another file than the record's now."""
+        # Of what is missing or was never known nothing can be said.
+        now = None if stamp is None else record.stamp()
+        if now is None or now == stamp:
+            return False
+        self.changed_rows += 1
+        if self.changed_rows == 1:
+            self.on_changed(record.id)
+        return True
 
 
 def again(retry: Retry | None, status: str, error: str | None) -> bool:
@@ -150,10 +172,13 @@ def count_again(out: Path, retry: Retry | None) -> int:
     return sum(again(retry, row[1], row[2]) for path in shard_paths(out) for row in _there(path))
 
 
-def _there(path: Path) -> list[tuple[str, str, str | None]]:
-    """The id, status and error of a shard's rows."""
-    table = read_table(path, ["id", "status", "error"])
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+def _there(path: Path) -> list[tuple[str, str, str | None, str | None]]:
+    """The id, status, error and stamp of a shard's rows."""
+    table = read_table(path, ["id", "status", "error"], optional=[STAMP])
+    columns = [column.to_pylist() for column in table.columns]
+    if STAMP not in table.column_names:  # Made before there were any.
+        columns.append([None] * table.num_rows)
+    return list(zip(*columns, strict=True))
 
 
 def score_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:

@@ -19,7 +19,10 @@ _COLUMNS: dict[str, str] = {
     "std_error": "float64",
     "rank": "int32",
     "method": "string",
+    "stamp": "string",
 }
+# What tells that an image's file is another one than when it was scored: for reruns, not for users.
+STAMP = "stamp"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
-from jepa_jax.store.schema import LONG
+from jepa_jax.store.schema import LONG, STAMP
 from jepa_jax.store.shards import column_names, count_rows, read_table
 
 
@@ -18,7 +18,8 @@ from jepa_jax.store.shards import column_names, count_rows, read_table
 class ScoreTable:
     """The rows of a scores folder, in their order, and the manifest that they were made under.
 
-    `rows` has every column but the `LONG` ones. Memory: about 200 bytes a row and its names.
+    `rows` has every column but the `LONG` ones and the stamps. Memory: about 200 bytes a row and
+    its names.
 
     >>> from jepa_jax.store import ScoreTable
     >>> rows = {"id": ["a", "b"], "status": ["ok", "unreadable"], "jepa_score": [1.5, None]}
@@ -87,9 +88,29 @@ def read_scores(folder: str | Path) -> ScoreTable:
     if not paths:
         raise ValueError(f"{folder} holds no scores yet: `jepa-jax score` has written no row")
     rows = pa.concat_tables(
-        [read_table(path, without=LONG) for path in paths], promote_options="default"
+        [read_table(path, without=(*LONG, STAMP)) for path in paths], promote_options="default"
     )
     return ScoreTable(folder, manifest["settings"], manifest["facts"], rows)
+
+
+def read_stamps(folder: str | Path) -> list[str | None]:
+    """What told of every row's image, when it was scored, whether it is still the same file.
+
+    See `jepa_jax.data.Record`. None where it was not known, and in folders made before.
+
+    >>> import tempfile, pyarrow.parquet as pq
+    >>> from jepa_jax.store.table import read_stamps
+    >>> out = Path(tempfile.mkdtemp())
+    >>> pq.write_table(pa.table({"id": ["a", "b"]}), out / "scores-000000.parquet")
+    >>> read_stamps(out)
+    [None, None]
+    """
+    stamps: list[str | None] = []
+    for path in shard_paths(Path(folder)):
+        table = read_table(path, ["id"], optional=[STAMP])
+        known = STAMP in table.column_names
+        stamps += table[STAMP].to_pylist() if known else [None] * table.num_rows
+    return stamps
 
 
 def read_embeddings(folder: str | Path) -> np.ndarray | None:

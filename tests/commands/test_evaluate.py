@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command_line import invoke
@@ -149,6 +150,41 @@ def test_a_sketch_is_calibrated_on_reference_images_and_compared_with_exact(eval
     )  # fmt: skip
     assert leaky.exit_code == 2
     assert "30 of 'inliers' are in 'calibration' too" in leaky.stderr
+
+
+def test_tables_by_their_columns(folder, tmp_path):
+    """Those that were named are read; by scores folders, those that they were made of."""
+    tables = {}
+    for name in SIZES:
+        paths = sorted((folder / name).glob("[0-9]*.png"))[:12]
+        columns = {"image": [b"no image"] * len(paths), "photo": [p.read_bytes() for p in paths]}
+        columns |= {"id": ["same"] * len(paths), "name": [p.stem for p in paths]}
+        tables[name] = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table(columns), tables[name])
+    options = ("--encoder", "embedded", "--image-column", "photo", "--id-column", "name")
+    sets = {name: tables[name] for name in ("reference", "inliers")}
+    found = run(folder, tmp_path / "out", *options, **sets, outliers=[tables["stripes"]])
+    assert found.exit_code == 0, found.output
+    record = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert set(record["sizes"].values()) == {12}
+    scores = tmp_path / "out" / "scores"
+    ids = pq.read_table(scores / "inliers" / "exact")["id"].to_pylist()
+    assert ids[:2] == ["inliers.parquet/00", "inliers.parquet/01"]
+    again = run(
+        folder,
+        tmp_path / "again",
+        *("--seed", "0"),
+        reference=scores / "reference" / "exact",
+        inliers=scores / "inliers" / "exact",
+        outliers=[scores / "stripes.parquet" / "exact"],
+    )
+    assert again.exit_code == 0, again.output
+    assert json.loads((tmp_path / "again" / "evaluation.json").read_text())["unchecked"] == []
+    leaky = run(
+        folder, tmp_path / "leaky", *options, **sets | {"inliers": tables["reference"]},
+        outliers=[tables["stripes"]],
+    )  # fmt: skip
+    assert "12 of 'inliers' are in 'reference' too" in leaky.stderr
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from jepa_jax.data.columns import (
     pixel_type,
 )
 from jepa_jax.data.decoding import MAX_PIXELS
+from jepa_jax.data.files import stamp_of
 from jepa_jax.data.left_out import LeftOut
 from jepa_jax.data.record import Record
 from jepa_jax.data.row_ids import RowIds
@@ -111,8 +112,9 @@ class DatasetRows:
             images = images.with_format("arrow")
         load = partial(self._load_row, images, column, dtype)
         row_id = RowIds(prefix)
+        stamp = stamp_of(*(file["filename"] for file in dataset.cache_files))
         for row, value in enumerate(_ids(dataset, id_column)):
-            yield Record(row_id(row, value), self.name, partial(load, row))
+            yield Record(row_id(row, value), self.name, partial(load, row), stamp)
 
     def _streamed(self, dataset: Any, prefix: str) -> Iterator[Record]:
         if dataset.features:

@@ -86,7 +86,8 @@ class Parquet:
             with table:
                 yield from self._rows(table, prefix, stamp)
         except (pa.ArrowException, OSError, ValueError) as error:
-            yield broken(f"{prefix}(the file)", self.name, _loss(f"{self.path}: {error}", error))
+            message = str(error) if self.name in str(error) else f"{self.path}: {error}"
+            yield broken(f"{prefix}(the file)", self.name, _loss(message, error))
 
     def _rows(
         self, table: pq.ParquetFile, prefix: str, stamp: Callable[[], str | None]
@@ -94,15 +95,17 @@ class Parquet:
         import pyarrow as pa
 
         column, id_column = self._columns(table.schema_arrow)
-        dtype = pixel_type(column.type)
+        dtype, by_path = pixel_type(column.type), kind_of(column.type) == "path"
         paths = TablePaths(self.path.parent, self.outside)
         row_id, row = RowIds(prefix), 0
         for group in range(table.num_row_groups):
             images, start = _Images(self.path, group, column), row
             try:
                 for value in _ids(table, group, id_column):
-                    load = partial(_load, images, row - start, paths, self.max_pixels, dtype)
-                    yield Record(row_id(row, value), self.name, load, stamp)
+                    place = row - start
+                    load = partial(_load, images, place, paths, self.max_pixels, dtype)
+                    own = partial(_path_stamp, images, place, paths, stamp) if by_path else stamp
+                    yield Record(row_id(row, value), self.name, load, own)
                     row += 1
             except (pa.ArrowException, OSError) as error:
                 message = f"{self.path}, row group {group}: {error}"
@@ -209,6 +212,21 @@ def _load(
         where = f"{images._path}, row group {images._group}"
         raise UnreadableImage(f"corrupt Parquet column in {where}: {error}") from error
     return image_in_cell(value, paths, max_pixels, dtype)
+
+
+def _path_stamp(
+    images: _Images, row: int, paths: TablePaths, of_table: Callable[[], str | None]
+) -> str | None:
+    """The stamp of the table and of the file that a row's path names."""
+    import pyarrow as pa
+
+    try:
+        path = images[row]
+    except (pa.ArrowException, OSError, StopIteration):
+        return None
+    table = of_table()
+    file = paths.stamp(path) if isinstance(path, str) else None
+    return None if table is None or file is None else f"{table} {file}"
 
 
 def _open(path: Path) -> pq.ParquetFile:
