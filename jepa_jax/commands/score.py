@@ -289,7 +289,7 @@ def _closing(summary, out: Path, changed: str) -> str:
         text += f"; {summary.resumed} rows were there"
     if summary.unavailable:
         text += (
-            f"; {_images(summary.unavailable)} could not be got, for a reason that may pass: "
+            f"; {summary.unavailable} images could not be got, for a reason that may pass: "
             "--retry failed does them again"
         )
     if summary.changed:
