@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -31,6 +32,9 @@ PATH_COLUMNS = (
 ID_COLUMNS = ("id", "uid", "key", "image_id", "__key__")
 # Bytes of one size, no more than these, are hashes and the like.
 _LONGEST_HASH = 64
+# No file system has longer names between two slashes.
+_LONGEST_PATH = 255
+_BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]{256}")
 
 
 class Column(NamedTuple):
@@ -75,6 +79,10 @@ def find_column(schema: pa.Schema, path: str, where: str) -> Column:
         listed = ", ".join(map(repr, schema.names))
         raise ValueError(f"{where} has no column {path!r}; its columns are {listed}")
     top = max(names, key=len)
+    if names.count(top) > 1:
+        raise ValueError(
+            f"{where} has {names.count(top)} columns named {top!r}: which one is meant is not known"
+        )
     kind, steps = _storage(schema.field(top).type), list[str | int]()
     for step in path[len(top) + 1 :].split(".") if path != top else ():
         if pa.types.is_struct(kind) and kind.get_field_index(step) >= 0:
@@ -103,10 +111,14 @@ def pick_image_column(schema: pa.Schema, where: str) -> Column:
         name = _picked(kinds)
         if name is not None:
             return find_column(schema, name, where)
+    named = [field for field in schema if field.name.lower() in IMAGE_COLUMNS + PATH_COLUMNS]
+    unfit = "".join(
+        f"; {f.name!r} is of {_short(f.type)}, no bytes, pixels or paths" for f in named
+    )
     raise ValueError(
         f"{where} has no column of images: its columns are {', '.join(map(repr, schema.names))}; "
         f"expected one named {', '.join(map(repr, IMAGE_COLUMNS + PATH_COLUMNS))}, or a single "
-        "column of bytes; another can be named as the image column"
+        f"column of bytes; another can be named as the image column{unfit}"
     )
 
 
@@ -144,6 +156,7 @@ def choose_id_column(
             )
         return column
     usable = [f.name for f in schema if can_be_id(f.type) and f.name != image.top]
+    usable = [name for name in usable if schema.names.count(name) == 1]
     name = _first_named(usable, ID_COLUMNS)
     return None if name is None else Column(name, (), schema.field(name).type)
 
@@ -220,6 +233,10 @@ def image_in_cell(
     if value is None:
         raise UnreadableImage("the table has a null in place of the image")
     if isinstance(value, str):
+        if value.startswith("data:") or (len(value) > _LONGEST_PATH and _BASE64.match(value)):
+            raise UnreadableImage(
+                "the cell is an image as text (base64), not a path: make a column of its bytes"
+            )
         return paths.decode(value, max_pixels)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return decode(bytes(value), max_pixels=max_pixels)
@@ -234,6 +251,35 @@ def pixel_type(kind: pa.DataType) -> np.dtype | None:
     while _is_list(kind):
         kind = _storage(kind.value_type)
     return np.dtype(kind.to_pandas_dtype())
+
+
+def python_values(values: pa.Array) -> list[Any]:
+    """The values as Python's; of a text that is no UTF-8 the bytes as file names have them."""
+    try:
+        return values.to_pylist()
+    except UnicodeDecodeError:
+        return [_python_value(value) for value in values]
+
+
+def _python_value(value: pa.Scalar) -> Any:
+    import pyarrow as pa
+
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        if isinstance(value, pa.DictionaryScalar):
+            return _python_value(value.value)
+        if isinstance(value, pa.StructScalar):
+            return {name: _python_value(inner) for name, inner in value.items()}
+        if isinstance(value, pa.ListScalar):
+            return [_python_value(inner) for inner in value.values or ()]
+        return value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")  # pyright: ignore
+
+
+def _short(kind: pa.DataType) -> str:
+    """A type's name for a message."""
+    text = str(kind)
+    return text if len(text) < 40 else f"{text[:36]}..."
 
 
 def _storage(kind: pa.DataType) -> pa.DataType:

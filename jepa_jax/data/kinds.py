@@ -66,6 +66,9 @@ _BEGINNINGS = (
     (b"<!doctype html", "a web page in the image's place"),
     (b"<html", "a web page in the image's place"),
     (b"pk\x03\x04", f"zip: {_ARCHIVE}"),
+    (b"BZh", f"bzip2: {_ARCHIVE}"),
+    (b"\xfd7zXZ", f"xz: {_ARCHIVE}"),
+    (b"\x28\xb5\x2f\xfd", f"Zstandard: {_ARCHIVE}"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 

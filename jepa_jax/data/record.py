@@ -34,7 +34,7 @@ class Record:
     and returns an 8-bit RGB image; it raises `UnreadableImage`, or `OSError` where the storage
     fails. `stamp()` is another text where the image may be another one: of the size and time of the
     file or archive; None where that is not known cheaply. Making a record reads no pixels where
-    the format allows it.
+    the format allows it. Undecodable bytes in `id` and `source` are spelled out (`writable_id`).
 
     >>> from PIL import Image
     >>> Record("a", "memory", lambda: Image.new("RGB", (4, 2))).load().size
@@ -45,6 +45,13 @@ class Record:
     source: str
     load: Callable[[], Image.Image]
     stamp: Callable[[], str | None] = _no_stamp
+
+    def __post_init__(self) -> None:
+        # Names of files may hold what no table takes; most sources have spelled it before.
+        for name in ("id", "source"):
+            text = getattr(self, name)
+            if text != (spelled := encodable(text)):
+                object.__setattr__(self, name, spelled)
 
 
 def broken(id: str, source: str, error: str | Exception) -> Record:
@@ -63,6 +70,18 @@ def writable_id(name: str) -> str:
     if "\\x" in name or (spelled and "\\" in name):
         name = name.replace("\\", "\\\\")
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def encodable(text: str) -> str:
+    """`text` as it is where UTF-8 has all of it, else as `writable_id` spells it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            return writable_id(text)
+        except UnicodeEncodeError:  # Halves of characters that stand for no byte.
+            return text.encode("utf-8", "backslashreplace").decode()
+    return text
 
 
 def original_name(written: str) -> str:

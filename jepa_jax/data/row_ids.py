@@ -50,7 +50,7 @@ def id_text(value: Any) -> str:
     if isinstance(value, float):
         if value != value:
             return ""
-        return str(int(value)) if value.is_integer() else repr(value)
+        return str(int(value)) if value.is_integer() and abs(value) < 1e16 else repr(value)
     if isinstance(value, uuid.UUID):
         return value.hex
     if isinstance(value, bytes):

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from jepa_jax.data.record import Record, is_storage_error, original_name
+from jepa_jax.data.record import Record, encodable, is_storage_error, original_name
 
 RETRY_SECONDS = (1.0, 4.0, 15.0)
 """How long is waited before each new try of what the storage failed to give."""
@@ -74,12 +74,12 @@ def was_transient(text: str | None) -> bool:
 
 
 def in_words(error: BaseException) -> str:
-    """The kind of an error and what it says; an error may say nothing.
+    """The kind of an error and what it says; an error may say nothing, or name undecodable bytes.
 
     >>> in_words(AssertionError())
     'AssertionError: no message'
     """
-    return f"{type(error).__name__}: {str(error) or 'no message'}"
+    return encodable(f"{type(error).__name__}: {str(error) or 'no message'}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ holds a digest of every column's values, which tells what a flipped bit there di
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def read_table(
     Those of `optional` come after them where the shard has them. Raises `ValueError` that names
     the file and says what to do, where it is damaged, is no shard, or lacks one of the columns.
     """
-    with _naming(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _opened(path) as raw, pq.ParquetFile(raw, page_checksum_verification=True) as file:
         digests = _digests(file.schema_arrow)
         # What was written, where that is known: a column's name may be what is damaged.
         there = list(digests or file.schema_arrow.names)
@@ -56,8 +57,8 @@ def read_table(
 
 def column_names(path: Path) -> list[str]:
     """The names of a shard's columns; `ValueError` as `read_table`."""
-    with _naming(path):
-        schema = pq.read_schema(path)
+    with _opened(path) as raw:
+        schema = pq.read_schema(raw)
         return list(_digests(schema) or schema.names)
 
 
@@ -73,8 +74,8 @@ def read_ids(path: Path) -> list[str]:
 
 def count_rows(path: Path) -> int:
     """The number of a shard's rows, from its footer alone; `ValueError` as `read_table`."""
-    with _naming(path):
-        footer = pq.read_metadata(path)
+    with _opened(path) as raw:
+        footer = pq.read_metadata(raw)
         groups = sum(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
         if footer.num_rows != groups:
             raise ValueError(f"it says that it has {footer.num_rows} rows, and {groups}")
@@ -93,10 +94,12 @@ def write_rows(path: Path, rows: list[dict[str, Any]], columns: pa.Schema) -> No
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Errors on a file that is not as it was written, as one that names it and says what to do."""
+def _opened(path: Path) -> Iterator[pa.NativeFile]:
+    """A shard, open, its name UTF-8 or not. Errors on a file that is not
+    as it was written become one that names it and says what to do."""
     try:
-        yield
+        with pa.OSFile(os.fsencode(path)) as file:
+            yield file
     except _DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(

@@ -187,3 +187,10 @@ def test_a_datasets_paths_out_of_its_folder(tmp_path):
     assert colours(open_source(tmp_path / "d")) == ["UnreadableImage"] * 2
     assert colours(open_source(tmp_path / "d", outside=True)) == [GREEN] * 2
     assert colours(open_source(dataset))[1] == GREEN  # The user's own, in this process.
+
+
+@pytest.mark.parametrize("kind", [pa.null(), pa.map_(pa.string(), pa.binary()), pa.int64()])
+def test_a_column_that_is_named_so_and_holds_something_else_is_said(kind):
+    schema = pa.schema([("id", pa.string()), ("image", kind)])
+    with pytest.raises(ValueError, match=r"'image' is of (null|map<|int64).*, no bytes, pixels or"):
+        choose_image_column(schema, None, "t.parquet")

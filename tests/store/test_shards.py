@@ -1,5 +1,6 @@
 """A shard is what was written, or an error that names it."""
 
+import os
 import random
 
 import pyarrow as pa
@@ -116,3 +117,14 @@ def test_the_folders_name_adds_no_column(tmp_path):
     (tmp_path / "run=3").mkdir()
     write_rows(shard_path(tmp_path / "run=3", 0), [row("a", 1.0)], schema(()))
     assert read_table(shard_path(tmp_path / "run=3", 0)).column_names == schema(()).names
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path):
+    out = tmp_path / os.fsdecode(b"caf\xe9")
+    out.mkdir()
+    write_rows(shard_path(out, 0), [row("a", 1.0)], schema(()))
+    assert read_ids(shard_path(out, 0)) == ["a"]
+    assert (count_rows(shard_path(out, 0)), column_names(shard_path(out, 0))) == (
+        1,
+        schema(()).names,
+    )

@@ -18,6 +18,7 @@ from jepa_jax.data.columns import (
     columns_left_out,
     image_in_cell,
     pixel_type,
+    python_values,
 )
 from jepa_jax.data.decoding import MAX_PIXELS
 from jepa_jax.data.files import stamp_of
@@ -282,7 +283,8 @@ def _ids(dataset: Any, column: Column | None) -> Iterator[Any]:
     # As Arrow: Python's lists would make of bytes and dates what the features say.
     ids = dataset.select_columns([column.top]).with_format("arrow")
     for batch in ids.iter(_ROWS):
-        yield from map(column.of, batch.column(0).to_pylist())
+        values = batch.column(0)
+        yield from map(column.of, python_values(values.combine_chunks()))
 
 
 def _schema(features: Any) -> pa.Schema:

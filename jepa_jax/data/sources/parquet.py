@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from jepa_jax.data.columns import (
     image_in_cell,
     kind_of,
     pixel_type,
+    python_values,
 )
 from jepa_jax.data.decoding import MAX_PIXELS
 from jepa_jax.data.files import open_regular, stamp_of
@@ -196,7 +198,7 @@ class _Images:
                 self._kept = [*self._kept[-1:], (self._next, values)]
                 self._next += len(values)
             start, values = next(b for b in reversed(self._kept) if b[0] <= row)
-        return self._column.of(values[row - start].as_py())
+        return self._column.of(python_values(values.slice(row - start, 1))[0])
 
 
 def _load(
@@ -230,10 +232,12 @@ def _path_stamp(
 
 
 def _open(path: Path) -> pq.ParquetFile:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     open_regular(path).close()  # Raises for a named pipe, which would be waited for.
-    return pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
+    file = pa.OSFile(os.fsencode(path))  # A name need not be UTF-8.
+    return pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
 
 
 def _ids(table: pq.ParquetFile, group: int, column: Column | None) -> Iterator[Any]:
@@ -243,7 +247,7 @@ def _ids(table: pq.ParquetFile, group: int, column: Column | None) -> Iterator[A
         return
     names = [column.read]
     for batch in table.iter_batches(8192, row_groups=[group], columns=names, use_threads=False):
-        yield from map(column.of, batch.column(0).to_pylist())
+        yield from map(column.of, python_values(batch.column(0)))
 
 
 def _loss(message: str, error: Exception) -> str | Exception:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
+import os
 import posixpath
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tarfile import (
-    EOFHeaderError,  # pyright: ignore[reportAttributeAccessIssue]
-    HeaderError,
-    ReadError,
-    TarError,
-    TarFile,
-    TarInfo,
-)
+from tarfile import TarFile, TarInfo
 from typing import IO, cast
 
 from PIL import Image
@@ -27,10 +19,9 @@ from jepa_jax.data.decoding import MAX_PIXELS, decode
 from jepa_jax.data.files import open_regular, stamp_of
 from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
 from jepa_jax.data.sources.tar_links import Links
+from jepa_jax.data.sources.tar_members import DAMAGE, content, members, open_tar, refuse_large
 
 TAR_EXTENSIONS = kinds.SHARDS["tar"]
-
-_DAMAGE = (TarError, OSError, EOFError, zlib.error, UnreadableImage)
 
 
 @dataclass(frozen=True)
@@ -72,17 +63,16 @@ class Tar:
         label = writable_id(self.label or self.path.name)
         stamp = stamp_of(self.path)
         try:
-            with open_regular(self.path) as raw:
-                zipped = raw.read(2) == b"\x1f\x8b"
-                raw.seek(0)
-                file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
-                links = Links(self.path, zipped)
-                for tar, member in _members(file):
+            raw, file, zipped = open_tar(self.path)
+            with raw:
+                links = Links(self.path)
+                for tar, member in members(file):
                     record = self._record(tar, member, label, links, zipped)
                     if record is not None:
                         yield Record(record.id, record.source, record.load, stamp)
-        except _DAMAGE as error:
-            message = f"{self.path}: {str(error) or type(error).__name__}; what follows is lost"
+        except DAMAGE as error:
+            reason = _not_tar(self.path) or str(error) or type(error).__name__
+            message = f"{self.path}: {reason}; what follows is lost"
             lost: str | Exception = error if is_storage_error(error) else message
             yield broken(f"{label}/(rest of the archive)", self.name, lost)
 
@@ -93,11 +83,9 @@ class Tar:
     def contents(self) -> str:
         """What the archive holds, in words; reads all of its headers."""
         endings: Counter[str] = Counter()
-        with open_regular(self.path) as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if zipped else raw
-            for _, member in _members(file):
+        raw, file, _ = open_tar(self.path)
+        with raw:
+            for _, member in members(file):
                 if not member.isdir():
                     endings[kinds.extension(member.name) or "without an extension"] += 1
         return ", ".join(f"{n} {ending}" for ending, n in endings.most_common()) or "nothing"
@@ -121,51 +109,36 @@ class Tar:
             place = member.offset if member.islnk() else None
             load = partial(_load_link, links, member.name, target, place, self.max_pixels)
             return Record(id, self.name, load)
-        if zipped or member.issparse():
-            file = cast(IO[bytes], tar.extractfile(member))
-            head = file.read(kinds.HEAD)
-            if not kinds.is_image(name, lambda: head):
-                return None
-            data = head + file.read()
-            return Record(id, self.name, partial(decode, data, max_pixels=self.max_pixels))
-        if not kinds.is_image(
-            name, lambda: cast(IO[bytes], tar.extractfile(member)).read(kinds.HEAD)
-        ):
+        head = lambda: cast(IO[bytes], tar.extractfile(member)).read(kinds.HEAD)
+        if not kinds.is_image(name, head):
             return None
+        if zipped or member.issparse():
+            try:
+                data = content(tar, member)
+            except UnreadableImage as error:
+                return broken(id, self.name, error)
+            return Record(id, self.name, partial(decode, data, max_pixels=self.max_pixels))
         load = partial(_load, self.path, member.offset_data, member.size, self.max_pixels)
         return Record(id, self.name, load)
-
-
-def _members(file: IO[bytes]) -> Iterator[tuple[TarFile, TarInfo]]:
-    """Every member, with the archive as it is read."""
-    with TarFile.open(fileobj=file, mode="r:", tarinfo=_StrictHeader) as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # pyright: ignore  (it would keep every header read)
-            yield tar, member
-
-
-class _StrictHeader(TarInfo):
-    # tarfile takes a damaged or missing header in mid-archive for the end: images would be lost
-    # without a word.
-    @classmethod
-    def fromtarfile(cls, tarfile: TarFile) -> TarInfo:
-        try:
-            return super().fromtarfile(tarfile)
-        except EOFHeaderError:
-            raise  # the two zero blocks at the proper end
-        except HeaderError as error:
-            at = tarfile.offset
-            raise ReadError(f"truncated or corrupt tar archive ({error} at byte {at})") from error
 
 
 def _needed(name: str) -> str:
     return kinds.what_is_needed(name) or "an archive that is not looked into: unpack it"
 
 
+def _not_tar(path: Path) -> str:
+    """What a file is that is no tar from its beginning on, and what would help; "" if unknown."""
+    with open_regular(path) as file:
+        return kinds.what_begins_so(file.read(kinds.HEAD))
+
+
 def _load(path: Path, offset: int, size: int, max_pixels: int | None) -> Image.Image:
     with open_regular(path) as file:
+        # A damaged header says any size: no more is asked for than there is.
+        there = max(0, os.fstat(file.fileno()).st_size - offset)
+        refuse_large(f"a member of {path}", min(size, there))
         file.seek(offset)
-        data = file.read(size)
+        data = file.read(min(size, there))
     if len(data) < size:
         raise UnreadableImage(
             f"truncated archive {path}: the member has {size} bytes, {len(data)} are there"

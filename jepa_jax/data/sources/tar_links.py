@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import posixpath
 import threading
-import zlib
 from pathlib import Path
-from tarfile import TarError, TarFile
-from typing import IO, NamedTuple, cast
+from typing import NamedTuple
 
-from jepa_jax.data.files import open_regular
 from jepa_jax.data.record import UnreadableImage
+from jepa_jax.data.sources.tar_members import DAMAGE, content, members, open_tar, refuse_large
 
 # A link may lead to a link; so many, and it leads round in circles.
 _MOST_LINKS = 40
 
 
 class _Member(NamedTuple):
-    """Where a member lies: its header, its content; `link`: the name that it leads to, or ''."""
+    """Where a member lies: its header, its content; `link`: the name that it leads to, or '';
+    `sparse`: whether its content has holes that the archive does not hold."""
 
     at: int
     offset: int
     size: int
     link: str
+    sparse: bool
 
 
 class Links:
@@ -34,8 +33,8 @@ class Links:
     it up to the member. Memory: about 300 bytes a member, where there are links.
     """
 
-    def __init__(self, path: Path, zipped: bool) -> None:
-        self._path, self._zipped = path, zipped
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = threading.Lock()
         self._members: dict[str, list[_Member]] | None = None
 
@@ -59,8 +58,11 @@ class Links:
             wanted = member.link
         else:
             raise UnreadableImage(f"a link that leads to itself, by {wanted!r}")
-        with open_regular(self._path) as raw:
-            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if self._zipped else raw
+        raw, file, _ = open_tar(self._path)
+        with raw:
+            if member.sparse:
+                return next(content(t, m) for t, m in members(file) if m.offset == member.at)
+            refuse_large(wanted, member.size)
             file.seek(member.offset)
             data = file.read(member.size)
         if len(data) < member.size:
@@ -68,19 +70,17 @@ class Links:
         return data
 
     def _listed(self) -> dict[str, list[_Member]]:
-        members: dict[str, list[_Member]] = {}
+        listed: dict[str, list[_Member]] = {}
         # Of a damaged archive, the members up to the damage: the archive's own row says the rest.
-        with open_regular(self._path) as raw, contextlib.suppress(TarError, EOFError, zlib.error):
-            file = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if self._zipped else raw
-            with TarFile.open(fileobj=file, mode="r:") as tar:
-                while (member := tar.next()) is not None:
-                    tar.members.clear()  # pyright: ignore  (it would keep every header read)
-                    link = member.linkname if member.issym() or member.islnk() else ""
-                    if member.issym():
-                        link = posixpath.join(posixpath.dirname(member.name), link)
-                    if link or member.isreg():
-                        name = posixpath.normpath(member.name)
-                        link = posixpath.normpath(link) if link else ""
-                        entry = _Member(member.offset, member.offset_data, member.size, link)
-                        members.setdefault(name, []).append(entry)
-        return members
+        raw, file, _ = open_tar(self._path)
+        with raw, contextlib.suppress(*DAMAGE):
+            for _, member in members(file):
+                link = member.linkname if member.issym() or member.islnk() else ""
+                if member.issym():
+                    link = posixpath.join(posixpath.dirname(member.name), link)
+                if link or member.isreg():
+                    name = posixpath.normpath(member.name)
+                    link = posixpath.normpath(link) if link else ""
+                    place = (member.offset, member.offset_data, member.size)
+                    listed.setdefault(name, []).append(_Member(*place, link, member.issparse()))
+        return listed

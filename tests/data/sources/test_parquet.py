@@ -1,5 +1,7 @@
 """Tables: columns by name and by type, cells of every kind, and reading no more than asked for."""
 
+import base64
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -183,3 +185,51 @@ def test_a_damaged_row_group_costs_its_own_rows_only(tmp_path):
     path.write_bytes(data)
     assert ids(Parquet(path)) == [f"t.parquet/{k}" for k in range(4)]
     assert colours(Parquet(path)) == ["UnreadableImage"] * 2 + [(2, 0, 0), (3, 0, 0)]
+
+
+def test_a_name_that_two_columns_have(tmp_path):
+    path = tmp_path / "t.parquet"
+    columns = [pa.array(["a"]), pa.array(["b"]), pa.array([png(RED)])]
+    pq.write_table(pa.Table.from_arrays(columns, ["id", "id", "image"]), path)
+    assert ids(Parquet(path)) == ["t.parquet/0"]
+    assert [entry.kind for entry in Parquet(path).left_out()] == ["columns"]
+    columns = [pa.array(["a"]), pa.array([png(RED)]), pa.array([png(BLUE)])]
+    pq.write_table(pa.Table.from_arrays(columns, ["id", "image", "image"]), path)
+    with pytest.raises(ValueError, match="has 2 columns named 'image'"):
+        Parquet(path).check()
+    assert colours(Parquet(path)) == ["UnreadableImage"]
+
+
+@pytest.mark.parametrize("wrap", [lambda a: a, lambda a: pa.array([0, 1, 2]).cast(pa.int32())])
+def test_text_that_is_no_utf8_is_a_name_like_any_other(tmp_path, wrap):
+    offsets = b"".join(n.to_bytes(4, "little") for n in (0, 1, 3, 4))
+    texts = pa.StringArray.from_buffers(3, pa.py_buffer(offsets), pa.py_buffer(b"a\xff\xfec"))
+    indices = wrap(texts)
+    column = texts if indices is texts else pa.DictionaryArray.from_arrays(indices, texts)
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"id": column, "image": [png(c) for c in (RED, GREEN, BLUE)]}), path)
+    assert ids(Parquet(path)) == ["t.parquet/a", "t.parquet/\\xff\\xfe", "t.parquet/c"]
+    assert colours(Parquet(path)) == [RED, GREEN, BLUE]
+    pq.write_table(pa.table({"path": column}), path)
+    write(tmp_path / os.fsdecode(b"\xff\xfe"), png(GREEN))
+    assert colours(Parquet(path)) == ["FileNotFoundError", GREEN, "FileNotFoundError"]
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    pq.write_table(pa.table({"image": [png(RED), b"x"]}), tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").rename(folder / "t.parquet")
+    source = Parquet(folder / "t.parquet")
+    assert colours(source) == [RED, "UnreadableImage"]
+    assert {record.source for record in source} == {f"{tmp_path}/caf\\xe9/t.parquet"}
+    assert source.count() == 2
+
+
+def test_an_image_as_text_is_said_to_be_one(tmp_path):
+    text = base64.b64encode(bytes(1000)).decode()
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"image": [text, f"data:image/png;base64,{text}"]}), path)
+    for record in Parquet(path):
+        with pytest.raises(UnreadableImage, match=r"an image as text \(base64\), not a path"):
+            record.load()

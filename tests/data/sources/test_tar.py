@@ -1,7 +1,10 @@
 """Archives: members as images, laziness, and loss that is not silent."""
 
 import gzip
+import importlib
 import io
+import shutil
+import subprocess
 import tarfile
 
 import numpy as np
@@ -224,3 +227,94 @@ def test_an_archive_without_images_is_empty(tmp_path):
 def test_a_leading_dot_is_no_part_of_an_id(tmp_path):
     members = {f"./{name}": data for name, data in MEMBERS.items()}
     assert ids(Tar(write(tmp_path / "t.tar", tarred(members)))) == IDS
+
+
+def damaged_size(data: bytes, field: bytes) -> bytes:
+    """An archive whose first header says another size, with a checksum that fits."""
+    header = bytearray(data[:512])
+    header[124:136] = field
+    checksum = sum(header[:148]) + 32 * 8 + sum(header[156:])
+    header[148:156] = b"%06o\0 " % checksum
+    return bytes(header) + data[512:]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_archives_one_after_the_other_are_all_read(tmp_path, zipped):
+    """As `cat a.tar b.tar` makes them; `tar` reads the first one and says nothing."""
+    data = b"".join(tarred({f"{c}.png": png(c)}) for c in (RED, GREEN, BLUE))
+    data += bytes(10240)
+    linked = io.BytesIO()
+    with tarfile.open(fileobj=linked, mode="w") as tar:
+        info = tarfile.TarInfo("link.png")
+        info.type, info.linkname = tarfile.SYMTYPE, f"{BLUE}.png"
+        tar.addfile(info)
+    data += linked.getvalue()
+    source = Tar(write(tmp_path / "t.tar", gzip.compress(data) if zipped else data))
+    assert colours(source) == [RED, GREEN, BLUE, BLUE]
+
+
+@pytest.mark.parametrize("after", [b"junk", b"\0" * 1500 + b"x" * 600, png(RED)])
+def test_what_follows_the_end_is_said(tmp_path, after):
+    source = Tar(write(tmp_path / "t.tar", tarred(MEMBERS) + after))
+    *records, last = source
+    assert [record.id for record in records] == IDS
+    assert last.id == "t.tar/(rest of the archive)"
+    with pytest.raises(UnreadableImage, match="after the end of the archive, at byte"):
+        last.load()
+
+
+@pytest.mark.parametrize(
+    "field", [b"77777777777\0", b"\x80" + (2**80).to_bytes(11, "big"), b"\xff" * 12]
+)
+def test_a_size_that_cannot_be_is_two_rows_and_no_memory(tmp_path, field):
+    whole = tarred({"a.png": png(RED), "b.png": png(BLUE)})
+    first, last = Tar(write(tmp_path / "t.tar", damaged_size(whole, field)))
+    assert last.id == "t.tar/(rest of the archive)"
+    with pytest.raises(UnreadableImage):
+        last.load()
+    assert first.id == "t.tar/a.png"
+
+
+def test_more_bytes_than_an_image_has_are_not_asked_for(tmp_path, monkeypatch):
+    """Of zeros a terabyte is a megabyte of a gzipped archive, or none of one with holes."""
+    monkeypatch.setattr("jepa_jax.data.sources.tar_members.MOST_BYTES", 1000)
+    data = tarred({"a.png": bytes(1001), "b.png": png(BLUE)})
+    for name, content in (("t.tar", data), ("t.tar.gz", gzip.compress(data))):
+        first, second = Tar(write(tmp_path / name, content))
+        with pytest.raises(UnreadableImage, match="has 1001 bytes: at most 1000 are read"):
+            first.load()
+        assert second.load().getpixel((0, 0)) == BLUE
+
+
+def test_a_name_of_a_gigabyte_is_damage(tmp_path):
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
+    data = header.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+    (record,) = Tar(write(tmp_path / "t.tar", data))
+    with pytest.raises(UnreadableImage, match=r"a name of 1073741824 bytes"):
+        record.load()
+
+
+def test_a_link_to_a_member_with_holes_is_its_image(tmp_path):
+    """GNU's sparse files: what lies in the archive is not the file."""
+    if not shutil.which("tar"):
+        pytest.skip("no tar here")
+    data = encoded(Image.new("RGB", (200, 200), BLUE), "BMP")
+    with (tmp_path / "a.bmp").open("wb") as file:
+        file.write(data[: len(data) // 2])
+        file.truncate(1 << 20)  # The rest of the image is black, and a hole.
+    (tmp_path / "b.bmp").symlink_to("a.bmp")
+    command = ["tar", "-cSf", "t.tar", "--format", "gnu", "a.bmp", "b.bmp"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "t.tar").stat().st_size < 1 << 19
+    first, second = Tar(tmp_path / "t.tar")
+    np.testing.assert_array_equal(first.load(), second.load())
+    assert first.load().getpixel((0, 199)) == BLUE
+
+
+@pytest.mark.parametrize("name", ["bz2", "lzma"])
+def test_another_compression_says_its_name(tmp_path, name):
+    data = importlib.import_module(name).compress(tarred(MEMBERS))
+    (record,) = Tar(write(tmp_path / "t.tar", data))
+    with pytest.raises(UnreadableImage, match=r"(bzip2|xz): an archive that is not read: unpack"):
+        record.load()
