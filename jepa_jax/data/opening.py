@@ -23,7 +23,6 @@ from jepa_jax.data.sources.source import Chain, Records, Source
 from jepa_jax.data.sources.tar import Tar
 
 _HUB = "for a dataset of the Hugging Face hub write 'hf:owner/name'"
-_COLUMNS = ("image_column", "id_column")
 _LISTS = (".txt", ".lst")
 _SHARDS = tuple(ending for endings in kinds.SHARDS.values() for ending in endings)
 
@@ -130,10 +129,13 @@ def open_again(
     `recorded`: its `source_options`; the others come before these. That a table's paths may lead
     out of its folder is not taken from a file: it must be asked for anew.
     """
-    known = {n: v for n, v in recorded.items() if n in _COLUMNS and isinstance(v, str) and v}
-    asked = {"image_column": image_column, "id_column": id_column}
-    known |= {n: v for n, v in asked.items() if v is not None}
-    return open_source(name, outside=outside, **known)
+    was = lambda column: value if isinstance(value := recorded.get(column), str) else None
+    return open_source(
+        name,
+        image_column=was("image_column") if image_column is None else image_column,
+        id_column=was("id_column") if id_column is None else id_column,
+        outside=outside,
+    )
 
 
 def _open_path(name: str, options: _Options) -> Source:
