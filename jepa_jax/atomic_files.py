@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -22,9 +23,11 @@ _NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNO
 def replace(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     """What `write` writes, put in `path`'s place: never half a file, even after a power cut.
 
-    A link at `path` is replaced, not followed. Nothing is left behind where `write` fails.
+    A link at `path` is replaced, not followed. Nothing is left behind where `write` fails. Raises
+    `FileExistsError` where a device, a pipe or a socket is there.
     """
     path = check_local(path)
+    _refuse_special(path)
     with _temporary(path.parent, write) as temporary:
         os.replace(temporary, path)
 
@@ -103,6 +106,16 @@ def _temporary(folder: Path, write: Callable[[IO[bytes]], object]) -> Iterator[s
     finally:
         with contextlib.suppress(OSError):
             os.unlink(name)
+
+
+def _refuse_special(path: Path) -> None:
+    """Raises for what is neither file, link nor folder: as root, even /dev/null can be replaced."""
+    try:
+        kind = os.lstat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind) or stat.S_ISDIR(kind)):
+        raise FileExistsError(errno.EEXIST, "it is no file, and is not replaced", os.fspath(path))
 
 
 def _flags() -> int:

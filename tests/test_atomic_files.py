@@ -146,3 +146,15 @@ def test_addresses_are_no_files(address):
             check_local(path)
     assert check_local("C:/scores") == files.Path("C:/scores")
     assert check_local("a/s3:/x") == files.Path("a/s3:/x")
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path):
+    """As root a device would be gone, for every program."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(FileExistsError, match="it is no file, and is not replaced"):
+        replace_text(pipe, "x")
+    assert os.listdir(tmp_path) == ["pipe"]
+    assert pipe.is_fifo()
+    with pytest.raises(IsADirectoryError):
+        replace_text(tmp_path, "x")

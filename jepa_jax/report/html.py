@@ -13,6 +13,7 @@ import numpy as np
 
 from jepa_jax.atomic_files import replace
 from jepa_jax.data import HubDataset
+from jepa_jax.data.files import open_regular
 from jepa_jax.data.opening import open_again
 from jepa_jax.report import statistics, words
 from jepa_jax.report.labels import read_labels
@@ -224,7 +225,7 @@ def _check_path(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"the report is a file, {path} is a folder")
     if path.exists():
-        with path.open("rb") as file:
+        with open_regular(path) as file:  # Of a pipe or a terminal it would be waited.
             if _MARK.encode() not in file.read(2000):
                 raise FileExistsError(f"{path} is not a report: give another name by --out")
 

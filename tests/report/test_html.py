@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 from html.parser import HTMLParser
 
@@ -282,3 +283,11 @@ def test_the_command(folder, tmp_path, monkeypatch):
     assert "not a folder of scores" in wrong.stderr
     both = CliRunner().invoke(app, ["report", str(folder), "--no-images", "--images", "x"])
     assert both.exit_code == 2
+
+
+def test_a_pipe_in_the_reports_place_is_not_waited_for(tmp_path):
+    folder = write_folder(tmp_path / "scores", [row("a.png", 1.0)])
+    os.mkfifo(tmp_path / "r.html")
+    with pytest.raises(ValueError, match=r"r\.html is a named pipe, not a file"):
+        write_report(folder, tmp_path / "r.html", ReportSettings(images=""))
+    assert (tmp_path / "r.html").is_fifo()
