@@ -53,7 +53,8 @@ def jit(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _tracing_ours():
+        # One operation after the other (`jax_disable_jit`), each would be a program without it.
+        with _tracing_ours(), jax.disable_jit(False):
             return compiled(*args, **kwargs)
 
     return call
@@ -75,9 +76,8 @@ def check_reductions() -> None:
     """
     if not _late or _ours.get():
         return
-    import jax
 
-    if jax.default_backend() == "cpu":
+    if default_device().platform == "cpu":
         raise RuntimeError(
             "JAX had begun before jepa_jax was imported, too late to keep jaxlib "
             f"{jaxlib.version.__version__} from compiling wrong sums on a CPU. Import jepa_jax "
@@ -85,3 +85,13 @@ def check_reductions() -> None:
             f"XLA_FLAGS=--{_OPTION}={_VALUE}, or compile with jepa_jax.xla.jit in the place of "
             "jax.jit (scores by Scorer are right as they are)"
         )
+
+
+def default_device() -> Any:
+    """The device that programs run on where nothing else is said (`jax.default_device`)."""
+    import jax
+
+    device = jax.config.jax_default_device
+    if isinstance(device, str):  # The name of a platform.
+        return jax.local_devices(backend=device)[0]
+    return device or jax.local_devices()[0]

@@ -128,7 +128,7 @@ def test_the_readme_is_short_and_its_python_runs(tmp_path, monkeypatch):
     assert names["scores"].rank.tolist() == [62] * 3
 
 
-@pytest.mark.parametrize("page", ["python.md"])
+@pytest.mark.parametrize("page", ["python.md", "gradient.md"])
 def test_examples_of_a_page_run(page):
     found = doctest.testfile(str(ROOT / "docs" / page), module_relative=False)
     assert found.attempted > 5

@@ -124,3 +124,10 @@ def test_a_large_layer_norm_vjp_is_that_of_numpy():
     pulled = inverse * (g - g.mean(-1, keepdims=True) - y * (g * y).mean(-1, keepdims=True))
     expected = np.square(pulled).sum((1, 2))
     np.testing.assert_allclose(jax.jit(layer_norm_vjps)(), expected, rtol=1e-4)
+
+
+def test_the_default_device_is_the_one_that_is_said():
+    cpu = jax.devices("cpu")[0]
+    assert xla.default_device() == jax.devices()[0]
+    with jax.default_device(cpu):
+        assert xla.default_device() == cpu

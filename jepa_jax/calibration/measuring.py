@@ -27,11 +27,12 @@ from jepa_jax.estimators.sketch.measurement import (
 )
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.keys import keys_of
-from jepa_jax.scoring.precision import Precision, matmul_precision
+from jepa_jax.scoring.precision import Precision, numerics
 from jepa_jax.scoring.rows import prepare
+from jepa_jax.scoring.stream import MOST_SIZES
 from jepa_jax.store.folder import CALIBRATION, locked, shard_paths
 from jepa_jax.store.manifest import differing_settings
-from jepa_jax.xla import jit
+from jepa_jax.xla import default_device, jit
 
 # So many batches at least are timed, beside the first one: some again, where there are fewer.
 _TIMED = 3
@@ -54,8 +55,9 @@ def calibrate(
     """Measures exact scores and sketches of `images` images of `source`.
 
     They are taken evenly over the source where its length is known, from its beginning where not;
-    what cannot be read is passed over. Let them include the kinds of images to be scored, also the
-    odd ones: a sketch holds for what it has seen. `precision` is that of the sketch's VJPs; the
+    what cannot be read is passed over, and where preprocessing gives inputs of sizes of their own,
+    those of one more than 64 sizes. Let them include the kinds of images to be scored, also the odd
+    ones: a sketch holds for what it has seen. `precision` is that of the sketch's VJPs; the
     exact scores are always "highest".
 
     Raises `ValueError` with fewer than 16 usable images.
@@ -80,20 +82,27 @@ def calibrate(
     ids, passed_over, rank = [], 0, 0
 
     def batches() -> Iterator[tuple[list[str], np.ndarray]]:
+        """Inputs of one size each, with their names."""
         nonlocal passed_over
-        names, waiting = [], []
+        gathered: dict[tuple[int, ...], tuple[list[str], list[np.ndarray]]] = {}
         for record in _spread(opened, images, limit):
             prepared = prepare(record, encoder, views=1, seed=seed)
             if prepared.error is not None:
                 passed_over += 1
                 continue
+            image = prepared.inputs[0]
+            if image.shape not in gathered and len(gathered) == MOST_SIZES:
+                passed_over += 1  # Each is compiled for.
+                continue
+            names, waiting = gathered.setdefault(image.shape, ([], []))
             names.append(record.id)
-            waiting.append(prepared.inputs[0])
-            if len(waiting) >= scorer.plan(*waiting[0].shape[:2]).batch:
+            waiting.append(image)
+            if len(waiting) >= scorer.plan(*image.shape[:2]).batch:
                 yield names, np.stack(waiting)
-                names, waiting = [], []
-        if waiting:
-            yield names, np.stack(waiting)
+                gathered[image.shape] = [], []
+        for names, waiting in gathered.values():
+            if waiting:
+                yield names, np.stack(waiting)
 
     kept: list[np.ndarray] = []  # The images, where their sketches need another precision.
 
@@ -124,7 +133,7 @@ def calibrate(
     for i, image in enumerate(kept):
         parts[i] = parts[i]._replace(sketch=run.sketch(image, cotangents))
     found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
-    device = jax.devices()[0]
+    device = default_device()
     return Calibration(
         SketchSamples(cotangents, found, rank),
         locked_settings(encoder, precision) | {"rank": rank},
@@ -199,7 +208,7 @@ def _check_asked(found: Calibration, asked: dict[str, Any], out: Path) -> None:
 
 
 class _Measuring:
-    """The compiled measurement of batches, and how long an image took after the first batch."""
+    """The compiled measurement of batches, and how long an image took, compilation apart."""
 
     def __init__(self, scorer: BatchScorer):
         self.scorer = scorer
@@ -207,7 +216,8 @@ class _Measuring:
         self._compiled = jit(self._measure, static_argnums=3)
         self._sketched = jit(self._sketch, static_argnums=3)
         self._covariates = jit(self._covariates_of)
-        # Of each batch an image's, and of some batches again; the first ones compile.
+        # Of each batch an image's, and of some batches again, but for those that compile.
+        self._compiled_for: set[tuple[int, ...]] = set()
         self._seconds: list[float] = []
         self._seconds_of_covariates: list[float] = []
         self._last: tuple[Any, ...] = ()
@@ -219,9 +229,9 @@ class _Measuring:
         Each batch was timed for both, one after the other, so that what else the machine had to do
         fell on both alike.
         """
-        while len(self._seconds) <= _TIMED:
+        while len(self._seconds) < _TIMED:
             self._timed(*self._last)
-        exact, own = np.array(self._seconds[1:]), np.array(self._seconds_of_covariates[1:])
+        exact, own = np.array(self._seconds), np.array(self._seconds_of_covariates)
         ranges = [np.subtract(*np.quantile(t, [0.75, 0.25])) / np.median(t) for t in (exact, own)]
         return {
             "seconds_an_exact_image": float(np.median(exact)),
@@ -245,12 +255,14 @@ class _Measuring:
         """The measurement of a full batch; its time and the covariates' own are noted."""
         state = self.scorer.encoder.state
         began = time.monotonic()
-        with matmul_precision("highest"):
+        with numerics("highest"):
             found = jax.block_until_ready(self._compiled(state, images, keys, chunk))
         between = time.monotonic()
         jax.block_until_ready(self._covariates(state, images))
-        self._seconds.append((between - began) / len(images))
-        self._seconds_of_covariates.append((time.monotonic() - between) / len(images))
+        if images.shape in self._compiled_for:
+            self._seconds.append((between - began) / len(images))
+            self._seconds_of_covariates.append((time.monotonic() - between) / len(images))
+        self._compiled_for.add(images.shape)
         return found
 
     def sketch(
@@ -259,7 +271,7 @@ class _Measuring:
         """The sketch of one image in the scorer's own precision."""
         scorer = self.scorer
         chunk = scorer.plan(*image.shape[:2]).chunk
-        with matmul_precision(scorer.precision):
+        with numerics(scorer.precision):
             return np.asarray(self._sketched(scorer.encoder.state, image, cotangents, chunk))
 
     def _measure(self, state, images: Array, keys: Array, chunk: int) -> tuple[Measurement, Array]:

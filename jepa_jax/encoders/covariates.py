@@ -8,6 +8,7 @@ from jepa_jax import linalg
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.vit import Block, LayerNorm, ViT, standardize_with_scale
+from jepa_jax.primitive import with_derivative
 
 # The levels at which a spectrum is described: tails, quartiles, median.
 LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
@@ -48,40 +49,85 @@ def covariates(vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"]) -> di
 def _depth(vit: ViT, rule: EmbeddingRule, entering: Array, leaving: Array, z: Array) -> Array:
     """The description of every spectrum that is had in closed form, one after the other."""
     null = embeddings.null_basis(vit, rule, z).shape[1]
-    grams = []
+    found = []
     if rule.pool == "cls":
         end = lambda x: embeddings.pool(vit, rule, x[None])
         if rule.layer is None:
-            jacobian = jax.jacrev(end)(leaving[0])
-            grams.append(_outer(jacobian))
+            found.append(_described(jax.jacrev(end)(leaving[0]), form="rows", null=null)[0])
         last = list(vit.blocks)[(rule.layer or vit.config.depth) - 1]
-        grams.append(last_block_gram(last, entering, end))
+        parts = _last_block_parts(last, entering, end)
+        found.append(_described(*parts, form="last_block", null=null)[0])
     elif rule.layer is None:
-        grams.append(_mean_norm_gram(vit, rule, leaving))
-    parts = [_describe(gram, null) for gram in grams]
-    return jnp.concatenate(parts).astype(z.dtype) if parts else jnp.zeros(0, z.dtype)
+        parts = _mean_norm_parts(vit, rule, leaving)
+        found.append(_described(*parts, form="mean_norm", null=null)[0])
+    return jnp.concatenate(found).astype(z.dtype) if found else jnp.zeros(0, z.dtype)
 
 
-def _describe(gram: Float[Array, "k k"], null: int) -> Float[Array, " q"]:
-    """Log-volume and quantiles of the log-eigenvalues, the `null` smallest left out."""
+def _values(*parts: Array, form: str, null: int) -> tuple[Array]:
+    """Log-volume and quantiles of the log-eigenvalues of the Gram matrix of this form, the `null`
+    smallest left out."""
     with jax.enable_x64(True):
-        eigenvalues = linalg.eigvalsh(gram)
-        floor = float(jnp.finfo(gram.dtype).eps) * eigenvalues[-1]
-        logs = jnp.log(jnp.maximum(eigenvalues, floor))[null:]
-        at = [round(level * (logs.size - 1)) for level in LEVELS]
-        return jnp.concatenate([0.5 * logs.sum()[None], logs[jnp.array(at)]])
+        eigenvalues = linalg.eigvalsh(_GRAMS[form](*_wide(parts)))
+        logs = jnp.log(jnp.maximum(eigenvalues, _floor(eigenvalues)))[null:]
+        found = jnp.concatenate([0.5 * logs.sum()[None], logs[jnp.array(_places(logs.size))]])
+        return (found.astype(parts[0].dtype),)
+
+
+def _jacobians(*parts: Array, form: str, null: int) -> tuple[Array, ...]:
+    """The derivatives of `_values` in each of the parts: (q, *shape).
+
+    d log lambda_k = u_k^T dG u_k / lambda_k, and that pulled back through the products of G.
+    """
+    with jax.enable_x64(True):
+        gram, pull = jax.vjp(_GRAMS[form], *_wide(parts))
+        eigenvalues, u = linalg.eigh(gram)
+        live = (eigenvalues > _floor(eigenvalues)) & (jnp.arange(len(gram)) >= null)
+        inverse = jnp.where(live, 1 / jnp.where(live, eigenvalues, 1), 0)
+        at = jnp.array(_places(len(gram) - null)) + null
+        each = jnp.concatenate(
+            [jnp.full((1, len(gram)), 0.5), jnp.eye(len(gram), dtype=gram.dtype)[at]]
+        )
+        cotangents = jax.vmap(lambda w: _dot(u * w, u.T))(each * inverse)
+        found = jax.vmap(pull)(cotangents)
+        return tuple(f.astype(part.dtype) for f, part in zip(found, parts, strict=True))
+
+
+def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
+    flat = lambda a: a.reshape(len(kept[0]), -1)
+    pairs = zip(kept, tangents, strict=True)
+    return sum(_dot(flat(j), t.ravel()) for j, t in pairs)  # type: ignore[return-value]
+
+
+def _floor(eigenvalues: Array) -> Array:
+    """Below it, an eigenvalue is rounding."""
+    return float(jnp.finfo(eigenvalues.dtype).eps) * eigenvalues[-1]
+
+
+def _places(count: int) -> list[int]:
+    return [round(level * (count - 1)) for level in LEVELS]
+
+
+def _wide(arrays: tuple[Array, ...]) -> list[Array]:
+    return [a.astype(jnp.float64) for a in arrays]
 
 
 def last_block_gram(block: Block, x: Float[Array, "t d"], end) -> Float[Array, "k k"]:
     """J J^T, float64, of end(CLS token leaving `block`) with respect to the tokens x entering it.
+
+    Cost: about 6 T w^2 + 4 w^3 operations, and 2 K single-token VJPs.
+    """
+    with jax.enable_x64(True):
+        return _last_block_gram(*_wide(_last_block_parts(block, x, end)))
+
+
+def _last_block_parts(block: Block, x: Float[Array, "t d"], end) -> tuple[Array, ...]:
+    """What `_last_block_gram` is made of.
 
     Token t > 0 reaches the CLS token's attention output o_h = sum_t P_ht v_t (head h) through its
     key and its value alone, d o_h = P_ht (W_v^h + (v_t - o_h) (W_k^h q_h)^T) dy_t, with dy_t the
     change of its normalised self, (I - 11^T/w - n_t n_t^T/w) dx_t / s_t times gamma: the sum over
     t of the outer products of these is a few matrix products. The CLS token's own part is a
     Jacobian of one token.
-
-    Cost: about 6 T w^2 + 4 w^3 operations, and 2 K single-token VJPs.
     """
     with jax.default_matmul_precision("highest"):
         attention, heads = block.attention, block.attention.heads
@@ -123,51 +169,65 @@ def last_block_gram(block: Block, x: Float[Array, "t d"], end) -> Float[Array, "
         )
         share = (weights[:, 1:] * inverse[1:, 0]).astype(x.dtype)  # P_ht / s_t
         deviation = (values - mixed).transpose(1, 2, 0)  # (H, D, T)
-        n = normalised[1:]
-
-    with jax.enable_x64(True):
-        wide = lambda a: a.astype(jnp.float64)
-        size = width // heads
-        spread = lambda a: jnp.repeat(a, size, axis=0)  # One row a head to one a coordinate.
-        value_rows, key_rows, n = wide(value_rows), wide(key_rows), wide(n)
-        share = spread(wide(share))
-        deviation = wide(deviation.reshape(width, -1))
-        moved = share * deviation
-        key_rows = spread(key_rows)
-        total = _dot(share, share.T) * _dot(value_rows, value_rows.T)
-        cross = _dot(value_rows, key_rows.T) * _dot(share, moved.T)
-        total = total + cross + cross.T + _dot(moved, moved.T) * _dot(key_rows, key_rows.T)
-        seen = share * (_dot(value_rows, n.T) + deviation * _dot(key_rows, n.T))
-        kept = (2 - jnp.square(n).sum(-1) / width) / width
-        total = total - _dot(seen * kept, seen.T)
-        out = wide(through_mixed)
-        return _dot(_dot(out, total), out.T) + _outer(own)
+        deviation = deviation.reshape(width, -1)
+        return value_rows, key_rows, share, deviation, normalised[1:], through_mixed, own
 
 
-def _mean_norm_gram(vit: ViT, rule: EmbeddingRule, leaving: Array) -> Array:
-    """J J^T, float64, of a mean of patch tokens with respect to those entering the final norm."""
+def _last_block_gram(
+    value_rows: Float[Array, "w w"],
+    key_rows: Float[Array, "h w"],
+    share: Float[Array, "h t"],
+    deviation: Float[Array, "w t"],
+    n: Float[Array, "t w"],
+    out: Float[Array, "k w"],
+    own: Float[Array, "k w"],
+) -> Float[Array, "k k"]:
+    width = len(value_rows)
+    spread = lambda a: jnp.repeat(a, width // len(a), axis=0)  # One row a head to a coordinate.
+    share, key_rows = spread(share), spread(key_rows)
+    moved = share * deviation
+    total = _dot(share, share.T) * _dot(value_rows, value_rows.T)
+    cross = _dot(value_rows, key_rows.T) * _dot(share, moved.T)
+    total = total + cross + cross.T + _dot(moved, moved.T) * _dot(key_rows, key_rows.T)
+    seen = share * (_dot(value_rows, n.T) + deviation * _dot(key_rows, n.T))
+    kept = (2 - jnp.square(n).sum(-1) / width) / width
+    total = total - _dot(seen * kept, seen.T)
+    return _dot(_dot(out, total), out.T) + _outer(own)
+
+
+def _mean_norm_parts(vit: ViT, rule: EmbeddingRule, leaving: Array) -> tuple[Array, ...]:
+    """What `_mean_norm_gram` is made of."""
     norm: LayerNorm = vit.norm
     patches = leaving[vit.config.prefix :]
     normalised, inverse = standardize_with_scale(patches, norm.eps)
     mean = (normalised * norm.scale[...] + norm.bias[...]).mean(0)
     after = jax.jacrev(lambda y: embeddings.finish(vit, rule, y))(mean) * norm.scale[...]
-    count, width = patches.shape
-    with jax.enable_x64(True):
-        n = normalised.astype(jnp.float64)
-        squares = jnp.square(inverse.astype(jnp.float64))
-        kept = squares * (2 - jnp.square(n).sum(-1, keepdims=True) / width) / width
-        total = squares.sum() * (jnp.eye(width, dtype=jnp.float64) - 1 / width)
-        total = (total - _dot((n * kept).T, n)) / count**2
-        out = after.astype(jnp.float64)
-        return _dot(_dot(out, total), out.T)
+    return normalised, inverse, after
+
+
+def _mean_norm_gram(
+    n: Float[Array, "t w"], inverse: Float[Array, "t 1"], out: Float[Array, "k w"]
+) -> Float[Array, "k k"]:
+    """J J^T of a mean of patch tokens with respect to those entering the final norm."""
+    count, width = n.shape
+    squares = jnp.square(inverse)
+    kept = squares * (2 - jnp.square(n).sum(-1, keepdims=True) / width) / width
+    total = squares.sum() * (jnp.eye(width, dtype=n.dtype) - 1 / width)
+    total = (total - _dot((n * kept).T, n)) / count**2
+    return _dot(_dot(out, total), out.T)
 
 
 def _outer(jacobian: Float[Array, "k d"]) -> Float[Array, "k k"]:
-    with jax.enable_x64(True):
-        wide = jacobian.astype(jnp.float64)
-        return _dot(wide, wide.T)
+    return _dot(jacobian, jacobian.T)
 
 
 def _dot(a: Array, b: Array) -> Array:
-    """A float64 product that `vmap` of a jitted caller keeps: see `estimators.factor`."""
+    """A product in the operands' own type that `vmap` keeps: see `estimators.factor`."""
     return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+_GRAMS = {"rows": _outer, "last_block": _last_block_gram, "mean_norm": _mean_norm_gram}
+# Operations in float64 within a float32 program do not stand to be differentiated.
+_described = with_derivative(
+    "described_spectrum", _values, _jacobians, _along, static=("form", "null")
+)

@@ -16,7 +16,7 @@ from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.known_answers import check_device
-from jepa_jax.scoring.precision import Precision, matmul_precision
+from jepa_jax.scoring.precision import Precision, matmul_precision, numerics
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
 from jepa_jax.xla import jit
@@ -136,13 +136,13 @@ class BatchScorer:
         if self.processes > 1:
             self._workers = self._workers or Workers(self._in_a_worker, self.processes)
             return self._workers.submit(images, names)
-        check_device(self.precision)  # Once a process.
+        check_device(self.precision)  # Once a process and device.
         plan = self.plan(*images.shape[1:3])
         count = len(images)
         # The last batch is filled up with copies of its first image: one program for all.
         fill = [*range(count), *[0] * (plan.batch - count)]
         keys = keys_of(self.seed, [names[i] for i in fill])
-        with matmul_precision(self.precision):
+        with numerics(self.precision):
             fitted = self.estimator if self._fitted else None
             result = self._compiled(self.encoder.state, fitted, images[fill], keys, plan.chunk)
         return lambda: _scores(result, count)

@@ -9,6 +9,7 @@ from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
 from jepa_jax.scoring.cores import available_cores
+from jepa_jax.xla import default_device
 
 # Elements (cotangents x tokens x width x images) of one activation that fill an accelerator: an
 # estimate, not yet measured on one.
@@ -51,7 +52,7 @@ def make_plan(
     one matrix product is worth its dispatch; large ones are cut into chunks. `batch` fixes the
     batch. Scores do not depend on the plan but for rounding.
     """
-    device = device or jax.devices()[0]
+    device = device or default_device()
     cpu = device.platform == "cpu"
     target = _ELEMENTS_CPU if cpu else _ELEMENTS_ACCELERATOR
     if batch is None:
@@ -97,7 +98,7 @@ def worthwhile(
     import psutil
 
     cores = len(available_cores())
-    if jax.default_backend() != "cpu" or cores == 1:
+    if default_device().platform != "cpu" or cores == 1:
         return 1
     config, side = encoder.config, encoder.image_size
     k, pixels = encoder.embedding_size, side * side * config.channels

@@ -15,8 +15,8 @@ import numpy as np
 from jepa_jax.encoders.attention import attention
 from jepa_jax.encoders.vit import standardize
 from jepa_jax.estimators.volume import volume
-from jepa_jax.scoring.precision import Precision, matmul_precision
-from jepa_jax.xla import jit
+from jepa_jax.scoring.precision import Precision, numerics
+from jepa_jax.xla import default_device, jit
 
 # The largest error allowed, relative to the largest entry: of sums in float32, and of products
 # whose operands have so many bits.
@@ -30,19 +30,25 @@ class WrongNumbers(RuntimeError):
     """A device, driver or compiler that fails a known answer."""
 
 
-@functools.cache
 def check_device(precision: Precision) -> dict[str, float]:
     """The measured errors of JAX's default device by name: relative ones, and nats of a log-volume.
 
+    Once for each device, precision and setting of JAX that programs are compiled by.
+
     Raises `WrongNumbers` where one is larger than rounding explains, with both numbers.
     """
+    return _check(precision, default_device(), jax.config.jax_enable_x64)
+
+
+@functools.cache
+def _check(precision: Precision, device: jax.Device, x64: bool) -> dict[str, float]:
     allowed = {
         "layer_norm": _FLOAT32,
         "attention": 4 * _PRODUCTS[precision],
         "product": _PRODUCTS[precision],
         "log_volume": _VOLUME,
     }
-    with matmul_precision(precision):
+    with numerics(precision):
         errors = {
             "layer_norm": _layer_norm(),
             "attention": _attention(),
@@ -55,7 +61,6 @@ def check_device(precision: Precision) -> dict[str, float]:
         if not errors[name] <= allowed[name]
     ]
     if wrong:
-        device = jax.devices()[0]
         raise WrongNumbers(
             f"{device.platform} ({device.device_kind}) computes wrong numbers at precision "
             f"{precision!r}, with jax {jax.__version__}; scores would be wrong without a word: "

@@ -1,9 +1,12 @@
 """Matrix-product precisions by name, and what each platform has of them."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import jax
+
+from jepa_jax.xla import default_device
 
 Precision = Literal["highest", "tf32", "bf16"]
 
@@ -28,7 +31,7 @@ def matmul_precision(
     """
     if precision not in get_args(Precision):
         raise ValueError(f"`precision` must be one of {get_args(Precision)}, got {precision!r}")
-    platform = platform or jax.default_backend()
+    platform = platform or default_device().platform
     presets = _PRESETS.get(platform, _PRESETS["gpu"])
     if precision not in presets:
         raise ValueError(
@@ -36,3 +39,20 @@ def matmul_precision(
             f"use {' or '.join(map(repr, presets))}"
         )
     return jax.default_matmul_precision(presets[precision])
+
+
+@contextlib.contextmanager
+def numerics(precision: Precision) -> Iterator[None]:
+    """Context in which scores are computed: `matmul_precision`, whatever else JAX is set to.
+
+    The same random numbers for a key, programs that are compiled, and NaN as a value: it is a
+    score's where there is none, and a bound's that a method does not have.
+    """
+    with (
+        matmul_precision(precision),
+        jax.threefry_partitionable(True),
+        jax.disable_jit(False),
+        jax.debug_nans(False),
+        jax.debug_infs(False),
+    ):
+        yield

@@ -37,6 +37,7 @@ from jepa_jax.store.manifest import check_manifest, make_settings, refuse_other_
 from jepa_jax.store.schema import GROUPS, check_store
 from jepa_jax.store.shards import count_rows
 from jepa_jax.version import __version__
+from jepa_jax.xla import default_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +256,7 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
 
 def _facts(scorer: BatchScorer) -> dict[str, Any]:
     """What the manifest records and does not lock."""
-    device = jax.devices()[0]
+    device = default_device()
     return {
         "encoder": scorer.encoder.name,
         "version": __version__,

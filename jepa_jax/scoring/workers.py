@@ -14,9 +14,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
 from jepa_jax.scoring.cores import share_cores
+from jepa_jax.xla import default_device
 
 # What a program compiles stays in memory: loky would take it for a leak, and start the worker anew.
 _ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
@@ -44,7 +43,7 @@ class Workers:
         # Imported here: one process does not need it.
         from loky.process_executor import ProcessPoolExecutor
 
-        platform = jax.default_backend()
+        platform = default_device().platform
         if platform != "cpu":
             raise ValueError(f"`processes` must be 1 where JAX runs on {platform}, got {count}")
         # One executor a worker: each is told its own cores.

@@ -2,13 +2,18 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from compiling import quick_jit
 from streams import records
 
 from jepa_jax import Exact, Lanczos, Scorer, load_encoder
-from jepa_jax.calibration import calibrate, load_calibration
+from jepa_jax.calibration import calibrate, load_calibration, measuring
+from jepa_jax.encoders.encoder_jacobian import jacobian_of
+from jepa_jax.estimators.sketch.measurement import Measurement
 from jepa_jax.scoring.precision import _PRESETS
+from jepa_jax.scoring.rows import Prepared
 
 
 def exact_scores(scorer, encoder, ids):
@@ -45,6 +50,25 @@ def test_a_sketch_scores_new_images_within_its_error(calibration, encoder, score
     assert scores.rank.tolist() == [62] * len(images)
     alone = Scorer(encoder, sketch, batch_size=1).score(images[:2])
     np.testing.assert_allclose(alone.jepa_score, scores.jepa_score[:2], atol=2e-3)
+
+
+def test_the_score_of_a_sketch_has_its_derivative_in_the_image(calibration, encoder):
+    """Its covariates among it: that of differences in float64."""
+    image = encoder.preprocess(records(70)[7].load())
+
+    def score(sketch, state, image):
+        return sketch(jacobian_of(encoder, state, image)).log_volume
+
+    sketch = calibration.sketch(encoder, 4)
+    gradient = quick_jit(jax.grad(score, argnums=2))(sketch, encoder.state, image)
+    direction = np.random.default_rng(0).standard_normal(image.shape) / np.sqrt(image.size)
+    with jax.enable_x64(True):
+        run = quick_jit(score)
+        wide = jax.tree.map(lambda a: a.astype(np.float64), (sketch, encoder.state))
+        up, down = (float(run(*wide, image + sign * 1e-4 * direction)) for sign in (1, -1))
+    # Of a gradient in float32 whose largest components are 10.
+    expected = (up - down) / 2e-4
+    assert np.vdot(gradient, direction) == pytest.approx(expected, abs=1e-3)
 
 
 def test_saved_and_loaded_it_is_the_same(calibration, encoder, tmp_path):
@@ -137,3 +161,38 @@ def test_at_another_precision_the_sketches_are_that_precisions_own(
     np.testing.assert_allclose(two, one, atol=1e-4 * np.abs(one).max())
     assert np.abs(two - one).max() > 0
     assert other.locked["precision"] == "tf32"
+
+
+def test_inputs_of_several_sizes_are_measured_in_batches_of_one(encoder, monkeypatch):
+    measured = []
+
+    class Measuring:
+        """Each score is the image's first value."""
+
+        def __init__(self, scorer):
+            pass
+
+        def __call__(self, names, images):
+            measured.append((images.shape[1:3], names))
+            scores, n = images[:, 0, 0, 0], len(images)
+            return Measurement(scores, np.eye(64)[None].repeat(n, 0), {}, {}), 62
+
+        def times(self):
+            return {}
+
+    def prepared(record, *args, **settings):
+        number = int(record.id.removeprefix("image-"))
+        side = 28 + 7 * (number % 3)
+        return Prepared(record, [np.full((28, side, 3), number, np.float32)])
+
+    monkeypatch.setattr(measuring, "_Measuring", Measuring)
+    monkeypatch.setattr(measuring, "prepare", prepared)
+    monkeypatch.setattr(measuring, "MOST_SIZES", 2)
+    found = calibrate(encoder, records(36), images=36, batch_size=5)
+    sizes = {name: size for size, names in measured for name in names}
+    assert sizes == {f"image-{i:03d}": (28, 28 + 7 * (i % 3)) for i in range(36) if i % 3 < 2}
+    assert max(len(names) for _, names in measured) == 5
+    assert found.facts["ids"] == [name for _, names in measured for name in names]
+    expected = [int(name.removeprefix("image-")) for name in found.facts["ids"]]
+    assert found.samples.measured.score.tolist() == expected
+    assert found.facts["passed_over"] == 12

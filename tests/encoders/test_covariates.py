@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compiling import quick_jit
+from flax import nnx
 from random_models import random_model
 
 from jepa_jax.encoders import embedding as embeddings
@@ -103,3 +104,33 @@ def test_tokens_norms_and_the_embedding(tokens, rule, found, embedding):
     np.testing.assert_allclose(rows[0], tokens[0], rtol=1e-12)
     np.testing.assert_allclose(found["norms"], np.log(np.linalg.norm(rows, axis=1)), rtol=1e-10)
     assert len(rows) == 2 * (rule.layer or 3) + (1 if rule.pool == "cls" else 2)
+
+
+def test_depth_has_its_derivative_in_float32(model, tokens, rule):
+    """That of float64 by JAX's own, which is that of differences."""
+    if str(rule) not in ("cls", "cls@2", "mean+normalized"):
+        pytest.skip("every form of a spectrum is among the others")
+    described = lambda model, tokens: covariates(model, rule, tokens)["depth"]
+    weights = np.resize([1.0, -2.0, 0.5], described_size(rule))
+    graph, state = nnx.split(model)
+    of = lambda state, tokens: (
+        jnp.asarray(weights, tokens.dtype) @ described(nnx.merge(graph, state), tokens)
+    )
+    gradient = jax.grad(of, argnums=(0, 1))
+    wide = quick_jit(gradient)(state, tokens)
+    direction = np.random.default_rng(0).standard_normal(tokens.shape) / 10
+    value = quick_jit(of)
+    up, down = (value(state, tokens + sign * 1e-4 * direction) for sign in (1, -1))
+    expected = float(up - down) / 2e-4
+    assert float((wide[1] * direction).sum()) == pytest.approx(expected, rel=1e-5)
+
+    with jax.enable_x64(False):
+        single = jax.tree.map(lambda a: a.astype(jnp.float32), state)
+        narrow = quick_jit(gradient)(single, tokens.astype(jnp.float32))
+    for found, one in zip(jax.tree.leaves(narrow), jax.tree.leaves(wide), strict=True):
+        # Rounding of float32, of a condition of hundreds.
+        np.testing.assert_allclose(found, one, atol=2e-3 * max(1, np.abs(one).max()))
+
+
+def described_size(rule):
+    return 16 if str(rule) == "cls" else 8

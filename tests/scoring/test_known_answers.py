@@ -9,9 +9,9 @@ from jepa_jax.scoring import known_answers
 
 @pytest.fixture
 def anew():
-    known_answers.check_device.cache_clear()
+    known_answers._check.cache_clear()
     yield
-    known_answers.check_device.cache_clear()
+    known_answers._check.cache_clear()
 
 
 def test_this_device_is_right_and_says_how_right():
