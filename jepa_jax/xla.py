@@ -13,7 +13,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import jaxlib.version
 
@@ -91,7 +91,7 @@ def default_device() -> Any:
     """The device that programs run on where nothing else is said (`jax.default_device`)."""
     import jax
 
-    device = jax.config.jax_default_device
+    device = cast(Any, jax.config).jax_default_device
     if isinstance(device, str):  # The name of a platform.
         return jax.local_devices(backend=device)[0]
     return device or jax.local_devices()[0]

@@ -7,6 +7,7 @@ is compiling.
 """
 
 import functools
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -37,11 +38,11 @@ def check_device(precision: Precision) -> dict[str, float]:
 
     Raises `WrongNumbers` where one is larger than rounding explains, with both numbers.
     """
-    return _check(precision, default_device(), jax.config.jax_enable_x64)
+    return _check(precision, default_device(), cast(Any, jax.config).jax_enable_x64)
 
 
 @functools.cache
-def _check(precision: Precision, device: jax.Device, x64: bool) -> dict[str, float]:
+def _check(precision: Precision, device: Any, x64: bool) -> dict[str, float]:
     allowed = {
         "layer_norm": _FLOAT32,
         "attention": 4 * _PRODUCTS[precision],

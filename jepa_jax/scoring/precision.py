@@ -31,11 +31,11 @@ def matmul_precision(
     """
     if precision not in get_args(Precision):
         raise ValueError(f"`precision` must be one of {get_args(Precision)}, got {precision!r}")
-    platform = platform or default_device().platform
-    presets = _PRESETS.get(platform, _PRESETS["gpu"])
+    on: str = default_device().platform if platform is None else platform
+    presets = _PRESETS.get(on, _PRESETS["gpu"])
     if precision not in presets:
         raise ValueError(
-            f"`precision` {precision!r} is not available on {platform}: "
+            f"`precision` {precision!r} is not available on {on}: "
             f"use {' or '.join(map(repr, presets))}"
         )
     return jax.default_matmul_precision(presets[precision])
