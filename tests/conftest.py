@@ -25,6 +25,8 @@ from threadpoolctl import threadpool_limits
 _hook = install_import_hook(
     ["jepa_jax.jacobian_operator", "jepa_jax.estimators.factor"], "beartype.beartype"
 )
+from compiling import QUICK_FLAGS, quick_jit  # noqa: E402
+
 from jepa_jax import Exact, Scorer, load_encoder  # noqa: E402
 
 COMPILED = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
@@ -47,6 +49,15 @@ def pytest_sessionstart(session):
 def x64():
     """float64 for one test."""
     with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="module")
+def compiled_quickly():
+    """For a module: its programs, and those of the processes that it starts, compile sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "jit", quick_jit)
+        patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {QUICK_FLAGS}".strip())
         yield
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 from jepa_jax.evaluation.tables import markdown
 
 

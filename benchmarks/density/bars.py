@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 
 
 def bars(path: Path, groups: Mapping[str, Mapping[str, float]], label: str, at: float) -> None:

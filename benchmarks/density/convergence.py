@@ -19,7 +19,7 @@ from pathlib import Path
 from scipy.stats import spearmanr
 
 from benchmarks.density.agreement import assess
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 from benchmarks.shared.tables import table
 from jepa_jax.training.config import Training
 from jepa_jax.training.trainer import train

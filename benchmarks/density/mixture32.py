@@ -19,7 +19,7 @@ from scipy.stats import multivariate_normal
 
 from benchmarks.density.agreement import agreement, assess
 from benchmarks.density.trained import points, scored, trained
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 from benchmarks.shared.tables import table
 from jepa_jax.scoring import log_density
 

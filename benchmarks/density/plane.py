@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.density.agreement import assess
 from benchmarks.density.trained import scored, trained
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 from benchmarks.shared.tables import table
 from jepa_jax.scoring import log_density
 

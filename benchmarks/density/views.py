@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.density.agreement import agreement
 from benchmarks.density.trained import points, scored, trained
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 from benchmarks.shared.tables import table
 from jepa_jax.scoring import combine_views, log_density
 

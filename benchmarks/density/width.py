@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.density.agreement import assess
 from benchmarks.density.plane import WIDE
 from benchmarks.density.trained import trained
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 from benchmarks.shared.tables import table
 
 WIDTHS = (2, 4, 16, 64, 512)

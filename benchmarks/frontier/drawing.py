@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.frontier.rows import Row
-from benchmarks.shared.drawing import pyplot
+from benchmarks.shared.pyplot import pyplot
 
 # One a method, distinguishable by colour-blind readers (Okabe and Ito), and a marker each.
 STYLES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import browser
-from benchmarks.report.rows import CLASSES, K, make_rows
+from benchmarks.report.synthetic_folder import CLASSES, K, make_rows
 from benchmarks.shared.processes import jepa_jax, measure
 
 CORES = 2

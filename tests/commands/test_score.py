@@ -5,6 +5,8 @@ import pytest
 from command_line import invoke
 from PIL import Image
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 
 def test_score_then_show(photos, tmp_path):
     out = tmp_path / "scores"

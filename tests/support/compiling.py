@@ -1,7 +1,9 @@
-"""Compiling the tests' own programs: what the library is compared with, run once on small arrays.
+"""Compiling the tests' programs without XLA's optimisations, which change nothing but rounding.
 
-XLA's optimisations take most of a test's time and change nothing but rounding. What the library
-compiles itself is compiled as its users have it.
+They take most of a test's time. `quick_jit` is for what the library is compared with, run once on
+small arrays. What the library compiles itself is compiled as its users have it where its numbers
+are the subject; quickly in the modules that use the fixture `compiled_quickly`, whose subject is
+what commands, folders and processes do.
 """
 
 import functools
@@ -15,3 +17,5 @@ if jaxlib.version.__version__.startswith("0.10."):
     _SOONER["xla_cpu_use_fusion_emitters"] = False
 
 quick_jit = functools.partial(jax.jit, compiler_options=_SOONER)
+# The same for a process.
+QUICK_FLAGS = " ".join(f"--{name}={value}" for name, value in _SOONER.items()).lower()
