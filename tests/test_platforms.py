@@ -33,7 +33,8 @@ METHODS = {
 }
 
 
-def lowered(estimator, platform: str, precision: str = "highest", depth: int = 2, batch: int = 2):
+def traced(estimator, precision: str = "highest", depth: int = 2, batch: int = 2):
+    """The program, to be lowered for any platform."""
     config = ViTConfig(**SHAPE, depth=depth)
     encoder = Encoder("shapes", abstract_model(config), EmbeddingRule("cls"), 16, None, "none")
 
@@ -48,30 +49,43 @@ def lowered(estimator, platform: str, precision: str = "highest", depth: int = 2
     fitted = estimator if isinstance(estimator, Sketch) else None
     images = jax.ShapeDtypeStruct((batch, 16, 16, 3), jnp.float32)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch))
-    with jax.default_matmul_precision(_PRESETS[PLATFORMS[platform]][precision]):
-        program = jax.export.export(jax.jit(run), platforms=[platform])
-        return program(encoder.state, fitted, images, keys).mlir_module()
+    with jax.default_matmul_precision(precision):
+        return jax.jit(run).trace(encoder.state, fitted, images, keys)
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+def lowered(program, platform: str) -> str:
+    text = program.lower(lowering_platforms=(platform,)).as_text()
+    assert "func.func public @main" in text
+    return text
+
+
+def lowered_everywhere(program) -> dict[str, str]:
+    return {platform: lowered(program, platform) for platform in PLATFORMS}
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_and_setting(name, platform):
-    assert "func.func public @main" in lowered(METHODS[name], platform)
+def test_every_method_and_setting(name):
+    lowered_everywhere(traced(METHODS[name]))
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """How many products of full precision there are, by platform."""
+    texts = lowered_everywhere(traced(Exact()))
+    return {platform: text.count("HIGHEST") for platform, text in texts.items()}
 
 
 @pytest.mark.parametrize(
     ("platform", "precision"),
-    [(p, name) for p, kind in PLATFORMS.items() for name in _PRESETS[kind]],
+    [(p, name) for p, kind in PLATFORMS.items() for name in _PRESETS[kind] if name != "highest"],
 )
-def test_every_precision(platform, precision):
+def test_every_precision(platform, precision, exact):
     """Products of the encoder leave float32 where another precision is asked for; no others do."""
-    exact = lowered(Exact(), platform).count("HIGHEST")
-    found = lowered(Exact(), platform, precision).count("HIGHEST")
-    assert 0 < found == exact if precision == "highest" else 0 < found < exact
+    program = traced(Exact(), _PRESETS[PLATFORMS[platform]][precision])
+    assert 0 < lowered(program, platform).count("HIGHEST") < exact[platform]
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_sketch_with_its_covariates(platform):
+def test_a_sketch_with_its_covariates():
     config = ViTConfig(**SHAPE, depth=2)
     encoder = Encoder("shapes", abstract_model(config), EmbeddingRule("cls"), 16, None, "none")
     rng = np.random.default_rng(0)
@@ -89,18 +103,16 @@ def test_a_sketch_with_its_covariates(platform):
         for i, m in enumerate(matrices)
     ]
     sketch = Sketch(SketchSamples.measure(operators, cotangents=4).fit(4).calibration)
-    assert "func.func public @main" in lowered(sketch, platform)
+    lowered_everywhere(traced(sketch))
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_encoders_that_compute_their_blocks_again(platform):
-    assert "func.func public @main" in lowered(Exact(), platform, depth=17, batch=1)
+def test_encoders_that_compute_their_blocks_again():
+    lowered_everywhere(traced(Exact(), depth=17, batch=1))
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_derivatives(platform):
+def test_derivatives():
     def gradient(m):
         return jax.grad(lambda m: Exact()(jacobian(lambda x: m @ x, jnp.zeros(9))).log_volume)(m)
 
     shape = jax.ShapeDtypeStruct((4, 9), jnp.float32)
-    assert jax.export.export(jax.jit(gradient), platforms=[platform])(shape).mlir_module()
+    lowered_everywhere(jax.jit(gradient).trace(shape))
