@@ -41,6 +41,9 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]' --config-settings editable_mode=compat
+	@# What timm's layout is compared with. Without the torchvision that it asks for: nothing of it is
+	@# used, and its wheels load only beside the PyTorch build that they were made for.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'timm>=1.0.31'
 	@touch $(VENV)/installed $@
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python

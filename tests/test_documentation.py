@@ -54,7 +54,7 @@ def test_paths_in_docstrings_and_comments_are_there():
 def missing_paths(text):
     """Paths of this repository that are named but are not there."""
     pattern = r"(?<![\w/.-])(?:jepa_jax|benchmarks|docs|tests|tools|notebooks)/[\w./-]*\w"
-    walked = {"isotropic", "msn"}  # What the walk-throughs add.
+    walked = {"isotropic"}  # What the walk-throughs add.
     return [
         found
         for found in re.findall(pattern, text)
@@ -176,7 +176,10 @@ def test_the_family_that_is_added_step_by_step(monkeypatch, tmp_path):
 
     page = (ROOT / "docs" / "add_a_family.md").read_text()
     code = python_block(page, "## The file")
-    added = module_of(code, "jepa_jax.encoders.families.msn", monkeypatch)
+    added = module_of(code, "jepa_jax.encoders.families.vit", monkeypatch)
+    assert code.strip() == (ROOT / "jepa_jax/encoders/families/vit.py").read_text().strip()
+    without = tuple(f for f in families.FAMILIES if f.name != added.FAMILY.name)
+    monkeypatch.setattr(families, "FAMILIES", without)
     torch.manual_seed(0)
     sizes: Any = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 48}
     config = transformers.ViTMSNConfig(
@@ -184,9 +187,9 @@ def test_the_family_that_is_added_step_by_step(monkeypatch, tmp_path):
     )
     model = transformers.ViTMSNModel(config).eval()
     write(model, SQUEEZED, tmp_path)
-    with pytest.raises(ValueError, match="vit_msn"):
+    with pytest.raises(ValueError, match="got 'vit_msn'"):
         load_encoder(tmp_path)
-    monkeypatch.setattr(families, "FAMILIES", (*families.FAMILIES, added.FAMILY))
+    monkeypatch.setattr(families, "FAMILIES", (*without, added.FAMILY))
     encoder = load_encoder(tmp_path)
     image = pixels(28)
     with torch.no_grad():

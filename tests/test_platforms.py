@@ -106,6 +106,24 @@ def test_a_sketch_with_its_covariates():
     lowered_everywhere(traced(sketch))
 
 
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"rotary": 100.0, "registers": 2, "gated_mlp": True, "activation": "silu"}, "cls"),
+        ({"rotary": 100.0, "depth": 17}, "mean"),
+        ({"norm_pooled": True, "cls_token": False}, "mean"),
+        ({"attention_pool": True}, "pooled"),
+        ({"projection": 24}, "projected+normalized"),
+    ],
+)
+def test_what_only_some_families_have(settings, rule):
+    config = ViTConfig(**(SHAPE | {"depth": 2} | settings))
+    encoder = Encoder("shapes", abstract_model(config), EmbeddingRule.parse(rule), 16, None, "none")
+    image = jax.ShapeDtypeStruct((16, 16, 3), jnp.float32)
+    run = lambda state, image: Exact()(jacobian_of(encoder, state, image, 4))
+    lowered_everywhere(jax.jit(run).trace(encoder.state, image))
+
+
 def test_encoders_that_compute_their_blocks_again():
     lowered_everywhere(traced(Exact(), depth=17, batch=1))
 

@@ -62,7 +62,7 @@ def image():
 
 def layer_norm_vjps():
     """Sums of the VJPs of a LayerNorm for 64 cotangents: 64 x 256 x 384 elements."""
-    from jepa_jax.encoders.vit import standardize
+    from jepa_jax.encoders.layers import standardize
 
     x = jnp.sin(jnp.arange(256 * 384, dtype=jnp.float32).reshape(256, 384))
     cotangents = jnp.cos(jnp.arange(64 * 256 * 384, dtype=jnp.float32)).reshape(64, 256, 384)

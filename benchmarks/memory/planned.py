@@ -6,6 +6,7 @@ from flax import nnx
 
 from jepa_jax import Exact, Hutchinson, Lanczos, Sketch, SketchCalibration, XTrace, jacobian
 from jepa_jax.encoders import embedding as embeddings
+from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
@@ -53,7 +54,7 @@ def sketch(k: int, images: int = 128) -> Sketch:
 def configured(name: str) -> tuple[ViTConfig, EmbeddingRule]:
     """Shape and embedding of a published encoder."""
     family = next(f for f in FAMILIES if name in f.published)
-    config = family.config({"model_type": family.model_types[0]} | family.published[name])
+    config = family.config(full_config(family, family.published[name]))
     return config, family.rule(config)
 
 

@@ -8,7 +8,9 @@ import jax
 
 from jepa_jax.checked_json import read_json
 from jepa_jax.encoders.cost import vjp_flops
+from jepa_jax.encoders.embedding import null_count
 from jepa_jax.encoders.families import FAMILIES, find_family
+from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.loading import EMBEDDED
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit import ViTConfig
@@ -16,7 +18,11 @@ from jepa_jax.encoders.vit import ViTConfig
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One published encoder: K coordinates, `pixels` a side of its usual input, FLOP a VJP."""
+    """One published encoder: K coordinates, `pixels` a side of its usual input, FLOP a VJP.
+
+    `null`: its null directions in closed form. `facts`: what is known beside; None of the embedded
+    encoder, which comes with the package.
+    """
 
     name: str
     family: str
@@ -26,6 +32,8 @@ class Entry:
     pixels: int
     parameters: int
     vjp_flops: float
+    null: int
+    facts: Facts | None
 
 
 def catalogue() -> Iterator[Entry]:
@@ -34,11 +42,11 @@ def catalogue() -> Iterator[Entry]:
     yield _entry("embedded", embedded)
     for family in FAMILIES:
         for name, hub in family.published.items():
-            yield _entry(name, {"model_type": family.model_types[0]} | hub)
+            yield _entry(name, full_config(family, hub))
 
 
 def _entry(name: str, hub: dict) -> Entry:
-    family = find_family(hub["model_type"])
+    family = find_family(hub)
     config = family.config(hub)
     rule = family.rule(config)
     # DINOv2's position embeddings are for 518 pixels; its image processor gives 224.
@@ -53,6 +61,8 @@ def _entry(name: str, hub: dict) -> Entry:
         pixels=pixels,
         parameters=sum(math.prod(leaf.shape) for leaf in leaves),
         vjp_flops=vjp_flops(config, rule, pixels, pixels),
+        null=null_count(config, rule),
+        facts=None if name == "embedded" else family.facts_of(name),
     )
 
 
@@ -61,3 +71,8 @@ def abstract_state(config: ViTConfig):
     from flax import nnx
 
     return nnx.state(abstract_model(config))
+
+
+def full_config(family: Family, published: dict) -> dict:
+    """config.json of a published encoder, of what differs from the family's default."""
+    return ({"model_type": family.model_types[0]} if family.model_types else {}) | published

@@ -18,5 +18,7 @@ def vjp_flops(config: ViTConfig, rule: EmbeddingRule, height: int, width: int) -
     block = 2 * tokens * (4 * w * w + mlp) + 4 * 2 * tokens * tokens * w
     cls_block = 2 * (tokens * 2 * w * w + 2 * w * w + mlp) + 4 * 2 * tokens * w
     depth = rule.layer or config.depth
-    blocks = depth * block if rule.pool == "mean" else (depth - 1) * block + cls_block
+    blocks = (depth - 1) * block + cls_block if rule.pool == "cls" else depth * block
+    if rule.pool == "pooled":
+        blocks += cls_block  # The head: one query to all tokens, and an MLP.
     return blocks + 2 * patches * config.patch_size**2 * config.channels * w

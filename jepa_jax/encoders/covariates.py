@@ -7,20 +7,25 @@ from jaxtyping import Array, Float
 from jepa_jax import linalg
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import Block, LayerNorm, ViT, standardize_with_scale
+from jepa_jax.encoders.layers import LayerNorm, standardize_with_scale
+from jepa_jax.encoders.vit import Block, Grid, ViT
 from jepa_jax.primitive import with_derivative
 
 # The levels at which a spectrum is described: tails, quartiles, median.
 LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 
 
-def covariates(vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"]) -> dict[str, Array]:
+def covariates(
+    vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"], grid: Grid | None = None
+) -> dict[str, Array]:
     """Named features of the image whose tokens enter the first block.
 
     "tokens": the CLS token and the mean patch token after every block, one after the other.
     "norms": the logs of their lengths. "embedding": the embedding (K,). "depth": log-volume and
     quantiles of the log-eigenvalues of J J^T for the Jacobians of the embedding with respect to the
     tokens entering the final norm and, for a CLS embedding, the last block: both in closed form.
+    (With rotary positions, the final norm alone: the last block's closed form holds where all keys
+    are compared with one query as it is.)
 
     Cost: one forward pass, most of which a Jacobian shares; a few K^3 operations.
     """
@@ -28,10 +33,10 @@ def covariates(vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"]) -> di
     blocks = list(vit.blocks)[:depth]
     states = [tokens]
     for block in blocks[:-1]:
-        states.append(block(states[-1]))
+        states.append(block(states[-1], grid=grid))
     entering = states[-1]
     cls_only = rule.pool == "cls"
-    states.append(blocks[-1](entering, 1 if cls_only else None))
+    states.append(blocks[-1](entering, 1 if cls_only else None, grid))
     prefix = vit.config.prefix
     summaries = [s[prefix:].mean(0) for s in (states[:-1] if cls_only else states)]
     if vit.cls is not None:
@@ -54,10 +59,19 @@ def _depth(vit: ViT, rule: EmbeddingRule, entering: Array, leaving: Array, z: Ar
         end = lambda x: embeddings.pool(vit, rule, x[None])
         if rule.layer is None:
             found.append(_described(jax.jacrev(end)(leaving[0]), form="rows", null=null)[0])
-        last = list(vit.blocks)[(rule.layer or vit.config.depth) - 1]
-        parts = _last_block_parts(last, entering, end)
-        found.append(_described(*parts, form="last_block", null=null)[0])
-    elif rule.layer is None:
+        if vit.config.rotary is None:
+            last = list(vit.blocks)[(rule.layer or vit.config.depth) - 1]
+            parts = _last_block_parts(last, entering, end)
+            found.append(_described(*parts, form="last_block", null=null)[0])
+    elif rule.pool == "pooled" or rule.layer is not None:
+        pass  # No closed form.
+    elif vit.config.norm_pooled:
+        patches = leaving[vit.config.prefix :]
+        end = lambda y: embeddings.finish(vit, rule, vit.norm(y))
+        # The mean has 1 / T of every token's change.
+        rows = jax.jacrev(end)(patches.mean(0)) * patches.shape[0] ** -0.5
+        found.append(_described(rows, form="rows", null=null)[0])
+    else:
         parts = _mean_norm_parts(vit, rule, leaving)
         found.append(_described(*parts, form="mean_norm", null=null)[0])
     return jnp.concatenate(found).astype(z.dtype) if found else jnp.zeros(0, z.dtype)

@@ -7,16 +7,19 @@ import dataclasses
 import re
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jepa_jax import linalg
-from jepa_jax.encoders.vit import ViT, ViTConfig
+from jepa_jax.encoders.vit import Grid, ViT, ViTConfig
 
 _PATTERN = re.compile(
-    r"(?P<pool>cls|mean|projected)(@(?P<layer>[1-9][0-9]{0,5}))?(?P<unit>\+normalized)?"
+    r"(?P<pool>cls|mean|pooled|projected)(@(?P<layer>[1-9][0-9]{0,5}))?(?P<unit>\+normalized)?"
 )
-_FORMS = "'cls', 'mean', 'projected', 'cls@N', 'mean@N', each with an optional '+normalized'"
+_FORMS = (
+    "'cls', 'mean', 'projected', 'cls@N', 'mean@N', 'pooled', each with an optional '+normalized'"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +27,10 @@ class EmbeddingRule:
     """How the tokens of a vision transformer become one vector of K coordinates.
 
     `pool`: "cls", the CLS token; "mean", the mean of the patch tokens (not of CLS or registers).
-    Both are taken after the final LayerNorm, or, with `layer=N`, as they leave block N (1-based),
-    before any norm. `projected` multiplies by the checkpoint's projection (CLIP);
+    Both are taken after the final LayerNorm (a mean before it, where the encoder's norm is of the
+    pooled token: `ViTConfig.norm_pooled`), or, with `layer=N`, as they leave block N (1-based),
+    before any norm. "pooled" is what the checkpoint's attention-pooling head makes of all tokens
+    (SigLIP). `projected` multiplies by the checkpoint's projection (CLIP);
     `normalized` divides by the Euclidean norm.
 
     Written as text: "cls", "mean", "projected", "cls@8", "projected+normalized". `str` and `parse`
@@ -39,7 +44,7 @@ class EmbeddingRule:
     'mean'
     """
 
-    pool: Literal["cls", "mean"]
+    pool: Literal["cls", "mean", "pooled"]
     layer: int | None = None
     projected: bool = False
     normalized: bool = False
@@ -47,7 +52,8 @@ class EmbeddingRule:
     def __post_init__(self):
         layer = self.layer
         possible = (
-            self.pool in ("cls", "mean")
+            self.pool in ("cls", "mean", "pooled")
+            and not (self.pool == "pooled" and layer is not None)
             and (layer is None or (type(layer) is int and 1 <= layer < 1_000_000))
             and not (self.projected and (self.pool != "cls" or layer is not None))
             and isinstance(self.projected, bool)
@@ -60,9 +66,9 @@ class EmbeddingRule:
     def parse(cls, text: str) -> "EmbeddingRule":
         """The rule that `text` names; `ValueError` lists the forms it may have."""
         match = _PATTERN.fullmatch(text)
-        if match is None or (match["pool"] == "projected" and match["layer"]):
+        if match is None or (match["pool"] in ("projected", "pooled") and match["layer"]):
             raise ValueError(f"`embedding` must be one of {_FORMS}, got {text!r}")
-        pool = "mean" if match["pool"] == "mean" else "cls"
+        pool = "cls" if match["pool"] == "projected" else match["pool"]
         layer = int(match["layer"]) if match["layer"] else None
         return cls(pool, layer, match["pool"] == "projected", match["unit"] is not None)
 
@@ -75,6 +81,10 @@ class EmbeddingRule:
         """Raises `ValueError` where an encoder of this shape has no such embedding."""
         if self.pool == "cls" and not config.cls_token:
             raise ValueError(f"`embedding` {str(self)!r} needs a CLS token; this encoder has none")
+        if self.pool == "pooled" and not config.attention_pool:
+            raise ValueError(
+                f"`embedding` {str(self)!r} needs an attention-pooling head; this encoder has none"
+            )
         if self.projected and config.projection is None:
             raise ValueError(f"`embedding` {str(self)!r} needs a projection; this encoder has none")
         if self.layer is not None and not 1 <= self.layer <= config.depth:
@@ -87,18 +97,26 @@ class EmbeddingRule:
         return config.projection if self.projected and config.projection else config.width
 
 
-def embed(vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"]) -> Float[Array, " k"]:
-    """The embedding by `rule` of the image whose tokens enter the first block."""
-    leaving = vit.features(tokens, cls_only=rule.pool == "cls", depth=rule.layer)
+def embed(
+    vit: ViT, rule: EmbeddingRule, tokens: Float[Array, "t d"], grid: Grid | None = None
+) -> Float[Array, " k"]:
+    """The embedding by `rule` of the image whose tokens enter the first block.
+
+    `grid`: the rows and columns of patches, needed where positions are rotary.
+    """
+    leaving = vit.features(tokens, cls_only=rule.pool == "cls", depth=rule.layer, grid=grid)
     return pool(vit, rule, leaving)
 
 
 def pool(vit: ViT, rule: EmbeddingRule, leaving: Float[Array, "t d"]) -> Float[Array, " k"]:
     """The embedding from the tokens leaving the last block: all, or the CLS token alone."""
-    tokens = vit.norm(leaving) if rule.layer is None else leaving
-    return finish(
-        vit, rule, tokens[0] if rule.pool == "cls" else tokens[vit.config.prefix :].mean(0)
-    )
+    normed = rule.layer is None
+    tokens = vit.norm(leaving) if normed and not vit.config.norm_pooled else leaving
+    if rule.pool == "pooled":
+        assert vit.pool is not None
+        return finish(vit, rule, vit.pool(tokens))
+    z = tokens[0] if rule.pool == "cls" else tokens[vit.config.prefix :].mean(0)
+    return finish(vit, rule, vit.norm(z) if normed and vit.config.norm_pooled else z)
 
 
 def finish(vit: ViT, rule: EmbeddingRule, z: Float[Array, " d"]) -> Float[Array, " k"]:
@@ -113,15 +131,16 @@ def null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> 
     """Orthonormal left-null directions (K, R) of the embedding's Jacobian, in closed form.
 
     The final LayerNorm z = gamma n + beta, with sum(n) = 0 and |n|^2 = K (up to its epsilon), has
-    the left-null vectors 1/gamma and n/gamma; a mean over tokens keeps 1/gamma alone; so does a
-    projection to K <= width - 2 coordinates keep neither. A normalised embedding y = z / |z| has y
+    the left-null vectors 1/gamma and n/gamma; a mean of such tokens keeps 1/gamma alone. A
+    projection to K coordinates leaves K - (width - 2), none where K is smaller: what is orthogonal
+    to the projections of all that these two leave. A normalised embedding y = z / |z| has y
     itself, and of the null directions of z those orthogonal to y. An inner layer before any norm
-    has none.
+    has none, nor has a head's output.
 
-    Cost: nothing beside one VJP.
+    Cost: nothing beside one VJP; a projection to K >= width - 1, about 2 K^3 operations.
     """
     k = embedding.shape[0]
-    if rule.layer is not None:
+    if rule.layer is not None or rule.pool == "pooled":
         directions = jnp.zeros((k, 0), embedding.dtype)
     else:
         directions = _layer_norm_null(vit, rule, embedding)
@@ -136,21 +155,55 @@ def null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> 
     return linalg.qr(directions)[0] if directions.shape[1] else directions
 
 
+def null_count(config: ViTConfig, rule: EmbeddingRule) -> int:
+    """R, the number of directions that `null_basis` gives."""
+    k, unit = rule.size(config), int(rule.normalized)
+    if rule.layer is not None or rule.pool == "pooled":
+        return unit
+    if rule.projected:
+        own = max(0, k - (config.width - 2))
+    else:
+        own = 1 if rule.pool == "mean" and not config.norm_pooled else 2
+    return max(own, unit)
+
+
 def _layer_norm_null(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]):
     """Left-null vectors of the embedding before normalisation; columns not yet orthonormal."""
     gamma, beta = vit.norm.scale[...], vit.norm.bias[...]
-    width = gamma.shape[0]
-    if rule.pool == "mean":
+    if rule.pool == "mean" and not vit.config.norm_pooled:
         return (1 / gamma)[:, None]
     if rule.projected:
-        if embedding.shape[0] > width - 2:
-            raise NotImplementedError(
-                f"the null directions of a projection from {width} to {embedding.shape[0]} "
-                f"coordinates are not implemented: at most {width - 2} are supported"
-            )
-        return jnp.zeros((embedding.shape[0], 0), embedding.dtype)
+        return _projected_null(vit, rule, embedding)
     z = embedding * _norm_before(gamma, beta, embedding) if rule.normalized else embedding
     return jnp.stack([1 / gamma, (z - beta) / gamma**2], axis=1)
+
+
+def _projected_null(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]):
+    """Left-null vectors of z = P^T m, m = gamma n + beta, before normalisation.
+
+    The columns of m's Jacobian span the complement of S = [1/gamma, n/gamma], so that z's span P^T
+    times that.
+    """
+    assert vit.projection is not None
+    gamma, beta = vit.norm.scale[...], vit.norm.bias[...]
+    kernel = vit.projection.kernel[...]
+    width, k = kernel.shape
+    # One null direction of z is none of z / |z|, unless it is z itself.
+    if k <= width - 2 or (k == width - 1 and rule.normalized):
+        return jnp.zeros((k, 0), embedding.dtype)
+    with jax.default_matmul_precision("highest"):
+        if k >= width:  # m from z, up to rounding, as P^T has independent columns.
+            q, r = linalg.qr(kernel.T)
+            m = linalg.lower_solve_transposed(r.T, (q.T @ embedding)[:, None])[:, 0]
+            if rule.normalized:
+                m = m * _norm_before(gamma, beta, m)
+        else:  # Up to a multiple of p, orthogonal to P's columns, which sum(n) = 0 fixes.
+            q, r = linalg.qr(kernel)
+            m = q @ linalg.lower_solve(r.T, embedding[:, None])[:, 0]
+            p = linalg.complement(kernel)[:, 0]
+            m = m - p * ((m - beta) / gamma).sum() / (p / gamma).sum()
+        spanning = jnp.stack([1 / gamma, (m - beta) / gamma**2], axis=1)
+        return linalg.complement(kernel.T @ linalg.complement(spanning))
 
 
 def _norm_before(gamma: Array, beta: Array, y: Array) -> Array:

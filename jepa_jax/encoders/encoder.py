@@ -92,7 +92,9 @@ class Encoder:
         True
         """
         vit = self._model(state)
-        return embeddings.embed(vit, self.rule, vit.tokens(image))
+        return embeddings.embed(
+            vit, self.rule, vit.tokens(image), self.config.grid(*image.shape[:2])
+        )
 
     def coordinates(self, state: nnx.State, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
         """The image in orthonormal coordinates of all that the encoder sees of it.
@@ -117,7 +119,7 @@ class Encoder:
     ) -> Float[Array, " k"]:
         """The embedding of the image that has these `coordinates`."""
         vit = self._model(state)
-        return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates))
+        return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates), coordinates.shape[:2])
 
     def hidden_states(self, state: nnx.State, image: Float[Array, "h w c"]) -> list[Array]:
         """The tokens (T, D) entering the first block and leaving each, before the final norm."""
@@ -127,14 +129,15 @@ class Encoder:
         """Orthonormal left-null directions of the embedding's Jacobian, in closed form.
 
         R depends on the embedding rule: 2 for a CLS token after its LayerNorm, 1 for a mean of
-        patch tokens, 0 for a projection; see `jepa_jax.encoders.embedding.null_basis`.
+        patch tokens, 0 for a projection to few coordinates; see
+        `jepa_jax.encoders.embedding.null_basis`.
         """
         return embeddings.null_basis(self._model(state), self.rule, embedding)
 
     def covariates(self, state: nnx.State, coordinates: Float[Array, "r c n"]) -> dict[str, Array]:
         """Features of an image for calibrated estimators: see `jepa_jax.encoders.covariates`."""
         vit = self._model(state)
-        return covariates(vit, self.rule, vit.tokens_at(coordinates))
+        return covariates(vit, self.rule, vit.tokens_at(coordinates), coordinates.shape[:2])
 
     def preprocess(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """One PIL image as the encoder's input: float32, (image_size, image_size, channels).

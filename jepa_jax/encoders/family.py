@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, Literal
 
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.stored_tensors import Stored
@@ -9,16 +10,34 @@ from jepa_jax.encoders.vit import ViTConfig
 
 
 @dataclasses.dataclass(frozen=True)
+class Facts:
+    """What is known of a published encoder beside its shape. None of it is read from the hub.
+
+    `argument`: whether the reasons hold for which its Jacobian tells of the data's density (arXiv
+    2510.05949): "justified", a latent target and a term against collapse; "contrastive", as for
+    CLIP, which that paper measures too; "control", trained for something else. `gated`: the hub
+    gives it to who has accepted its licence. `safetensors`: whether its weights are there as such.
+    """
+
+    argument: Literal["justified", "contrastive", "control"]
+    licence: str
+    gated: bool = False
+    safetensors: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
 class Family:
     """How one family's checkpoints become a `ViT`.
 
-    `model_types`: the values of `model_type` in config.json. `image_processor`: what `transformers`
+    `model_types`: the values of `model_type` in config.json (none in timm's, which has
+    `architecture`). `image_processor`: what `transformers`
     prepares images with where the checkpoint does not say. `config`: config.json's content to a
     `ViTConfig`; `ValueError` names a field that does not fit (`checked_json.checked`).
     `parameters`: our parameter names to stored tensors. `rule`: the family's own embedding.
     `ignored`: stored tensors that are not part of the encoder, as regular expressions. `prefixes`:
     what stored names may begin with. `published`: hub names to what differs from the family's
-    default configuration.
+    default configuration. `facts`: beginnings of those names to what is known of them; the longest
+    that fits holds. `processor`: what prepares images where config.json itself says how.
     """
 
     name: str
@@ -30,3 +49,9 @@ class Family:
     ignored: tuple[str, ...]
     prefixes: tuple[str, ...]
     published: dict[str, dict]
+    facts: dict[str, Facts]
+    processor: Callable[[dict], Any] | None = None
+
+    def facts_of(self, name: str) -> Facts:
+        """What is known of a published encoder."""
+        return self.facts[max(filter(name.startswith, self.facts), key=len)]

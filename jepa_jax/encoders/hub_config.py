@@ -41,6 +41,9 @@ Activation = Annotated[
 ]
 
 
+Base = Annotated[float, Field(gt=1, le=1e6, description="a number above 1, at most 1000000")]
+
+
 class TransformerFields(Fields):
     """What `transformers` calls the shape of a vision transformer, with its usual defaults.
 
@@ -66,15 +69,14 @@ class TransformerFields(Fields):
 
     def vit(self, mlp_width: int, **settings: Any) -> ViTConfig:
         """Our configuration of this shape, with the `settings` that the family adds."""
-        return ViTConfig(
-            image_size=self.image_size,
-            patch_size=self.patch_size,
-            width=self.hidden_size,
-            depth=self.num_hidden_layers,
-            heads=self.num_attention_heads,
-            mlp_width=mlp_width,
-            channels=self.num_channels,
-            activation=self.hidden_act,
-            layer_norm_eps=self.layer_norm_eps,
-            **settings,
-        )
+        stated: dict[str, Any] = {
+            "image_size": self.image_size,
+            "patch_size": self.patch_size,
+            "width": self.hidden_size,
+            "depth": self.num_hidden_layers,
+            "heads": self.num_attention_heads,
+            "channels": self.num_channels,
+            "activation": self.hidden_act,
+            "layer_norm_eps": self.layer_norm_eps,
+        }
+        return ViTConfig(mlp_width=mlp_width, **(stated | settings))

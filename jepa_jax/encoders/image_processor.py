@@ -11,13 +11,16 @@ from pydantic import BeforeValidator, Field
 
 from jepa_jax.checked_json import Fields, checked, of_file, read_json, refuse_code
 from jepa_jax.encoders.hub_config import MAX_SIDE
+from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
 
-# Each has its PIL form in `transformers`, under this name and "Pil".
+# Each has its PIL form in `transformers`, under this name and "Pil", but for DINOv3's, which needs
+# torchvision there: `TorchvisionProcessor`.
 PROCESSORS = (
     "BitImageProcessor",
     "BlipImageProcessor",
     "CLIPImageProcessor",
     "ChineseCLIPImageProcessor",
+    "DINOv3ViTImageProcessor",
     "DeiTImageProcessor",
     "SiglipImageProcessor",
     "ViTImageProcessor",
@@ -163,6 +166,8 @@ def load_processor(folder: Path, usual: str = "") -> Any:
 
 
 def _made(name: str, settings: dict[str, Any]) -> Any:
+    if name == "DINOv3ViTImageProcessor":
+        return TorchvisionProcessor.of(settings)
     # Imported here: the only part of an encoder that needs it, and slow to import.
     import transformers
 

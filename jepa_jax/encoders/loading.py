@@ -61,7 +61,13 @@ def load_encoder(
     family, config = read_config(folder / "config.json")
     # All that is small is read and checked before the weights.
     preprocess = load_preprocess(
-        folder, image_size, config.patch_size, config.image_size, family.image_processor
+        folder,
+        image_size,
+        config.patch_size,
+        config.image_size,
+        family.processor(read_json(folder / "config.json"))
+        if family.processor and processor_file(folder) is None
+        else family.image_processor,
     )
     height, width = preprocess.usual_size
     with of_file(processor_file(folder) or folder) if image_size is None else nullcontext():
@@ -96,7 +102,7 @@ def read_config(file: Path) -> tuple[Family, ViTConfig]:
     """The family and the shape that a config.json states; `ValueError` names file and field."""
     hub = read_json(file)
     with of_file(file):
-        family = find_family(hub.get("model_type"))
+        family = find_family(hub)
         refuse_code(hub)
         if hub.get("quantization_config"):
             raise ValueError(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from jepa_jax.encoders.image_processor import load_processor
+from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
 
 # The most pixels an image may be resized to: a 1 x 20000 image whose short edge must become 256
 # would have 1.3 thousand million.
@@ -96,7 +97,7 @@ def load_preprocess(
     image_size: int | None,
     patch: int = 1,
     usual: int = 224,
-    usual_class: str = "",
+    usual_processor: Any = "",
 ) -> Preprocess:
     """The preprocessing of a checkpoint folder, at `image_size` pixels if given.
 
@@ -105,12 +106,14 @@ def load_preprocess(
     same pixels whatever else is installed. With `image_size`, the crop (or the resize, where there
     is no crop) has that size, and a resize before a crop keeps its ratio to it. Where the settings
     neither crop nor resize to one size, inputs have sizes of their own, multiples of `patch`;
-    `usual` is their side where not even a short edge is said, `usual_class` the processor where the
-    settings name none.
+    `usual` is their side where not even a short edge is said. `usual_processor`: the class of the
+    processor where the settings name none, or the processor itself where there are none.
 
     Raises `FileNotFoundError` and `ValueError` as `image_processor.load_processor` does.
     """
-    processor = load_processor(folder, usual_class)
+    processor = usual_processor
+    if isinstance(usual_processor, str):
+        processor = load_processor(folder, usual_processor)
     overrides = {} if image_size is None else _square(processor, image_size)
     size = overrides.get("size") or processor.size or {}
     resized = getattr(processor, "do_resize", None) and size.get("height") and size.get("width")
@@ -137,6 +140,8 @@ def _resized(image: Image.Image, processor: Any, size: Any) -> Image.Image | Non
     The processor makes an array of the whole image, and an image of that again, to resize it by
     Pillow: for 89 million pixels 0.9 GB beside the image. These are the same pixels without them.
     """
+    if isinstance(processor, TorchvisionProcessor):
+        return None
     from transformers.image_processing_backends import PilBackend
     from transformers.image_transforms import get_resize_output_image_size
 

@@ -24,6 +24,12 @@ _CONVERT = (
     "preprocessor_config.json there"
 )
 
+_FROM_STATE = (
+    "`model.load_state_dict(torch.load(PATH, weights_only=True))` of the model in `transformers`, "
+    "then `model.save_pretrained(NEW_FOLDER)`; of one made by timm, "
+    "`timm.models.save_for_hf(model, NEW_FOLDER, safe_serialization=True)`"
+)
+
 
 class _Index(Fields):
     # Tensors to the files that hold them, beside the index.
@@ -47,6 +53,8 @@ def find(name_or_path: str | Path) -> Path:
         if not (folder / "config.json").is_file():
             raise FileNotFoundError(f"no config.json in the checkpoint folder {folder}")
         return folder
+    if any(folder.match(pattern) for pattern in _PICKLES) and not there:
+        raise FileNotFoundError(f"encoder {name_or_path!s} is {_PICKLE}{_FROM_STATE}")
     if folder.is_file():
         raise FileNotFoundError(
             f"encoder {name_or_path!s} is a file: give the folder that holds it"
@@ -58,10 +66,15 @@ def find(name_or_path: str | Path) -> Path:
             "'facebook/dinov2-small' (`jepa-jax encoders` lists some)"
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(name, allow_patterns=FILES))
+    except GatedRepoError as error:
+        raise FileNotFoundError(
+            f"encoder {name!r}: the hub gives it to who has accepted its licence: do so on "
+            f"https://huggingface.co/{name}, then `hf auth login`"
+        ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
             f"encoder {name!r}: no such folder here, not in the hub's cache, and the hub did not "
@@ -101,10 +114,7 @@ def _other_weights(folder: Path) -> str:
     if pickles:
         how = _CONVERT.format(str(folder))
         if not pickles[0].startswith("pytorch_model"):
-            how = (
-                "`model.load_state_dict(torch.load(PATH, weights_only=True))` of the model in "
-                "`transformers`, then `model.save_pretrained(NEW_FOLDER)`"
-            )
+            how = _FROM_STATE
         return f", but {pickles[0]}: {_PICKLE}{how}"
     if others:
         return f", but {others[0]}: convert it to safetensors with the library that wrote it"

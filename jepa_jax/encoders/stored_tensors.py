@@ -23,21 +23,41 @@ def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> dict[str,
     return joined([name], inputs, outputs, bias)
 
 
-def joined(names: list[str], inputs: int, outputs: int, bias: bool = True) -> dict[str, Stored]:
-    """Our (kernel, bias) of several PyTorch `Linear`s of one input, side by side."""
+def joined(
+    names: list[str], inputs: int, outputs: int, bias: bool | Sequence[bool] = True
+) -> dict[str, Stored]:
+    """Our (kernel, bias) of several PyTorch `Linear`s of one input, side by side.
+
+    `bias`: whether they have one, each or all; where only some do, that of the others is zero.
+    """
+    has = [bias] * len(names) if isinstance(bias, bool) else list(bias)
     kernel = Stored(
         {f"{n}.weight": (outputs, inputs) for n in names},
         lambda *weights: np.concatenate([w.T for w in weights], axis=1),
         lambda x: [w.T for w in np.split(x, len(names), axis=1)],
     )
-    if not bias:
+    if not any(has):
         return {"kernel": kernel}
-    biases = Stored(
-        {f"{n}.bias": (outputs,) for n in names},
-        lambda *b: np.concatenate(b),
-        lambda x: np.split(x, len(names)),
-    )
-    return {"kernel": kernel, "bias": biases}
+    stated = [f"{n}.bias" if there else None for n, there in zip(names, has, strict=True)]
+    return {"kernel": kernel} | bias_parts(stated, outputs)
+
+
+def bias_parts(names: list[str | None], outputs: int) -> dict[str, Stored]:
+    """Our bias of several `Linear`s side by side; zero where one has none (None)."""
+
+    def assemble(*stored: np.ndarray) -> np.ndarray:
+        parts = iter(stored)
+        zero = np.zeros_like(stored[0])
+        return np.concatenate([zero if name is None else next(parts) for name in names])
+
+    def disassemble(x: np.ndarray) -> list[np.ndarray]:
+        parts = list(zip(np.split(x, len(names)), names, strict=True))
+        if any(part.any() for part, name in parts if name is None):
+            raise ValueError("a bias that is not stored must be zero")
+        return [part for part, name in parts if name is not None]
+
+    shapes = {name: (outputs,) for name in names if name is not None}
+    return {"bias": Stored(shapes, assemble, disassemble)}
 
 
 def norm(name: str, width: int) -> dict[str, Stored]:
@@ -60,10 +80,17 @@ def patches(
     return {"kernel": kernel} | ({"bias": Stored({f"{name}.bias": (width,)})} if bias else {})
 
 
-def batched(name: str, *shape: int) -> Stored:
-    """Our array of this shape, stored with leading axes of length one: (1, 1, d) or (1, t, d)."""
+def batched(name: str, *shape: int, zero_rows: int = 0) -> Stored:
+    """Our array of this shape, stored with leading axes of length one: (1, 1, d) or (1, t, d).
+
+    `zero_rows`: of ours before the stored ones.
+    """
     stored = (1,) * (3 - len(shape)) + shape
-    return Stored({name: stored}, lambda x: x.reshape(shape), lambda x: [x.reshape(stored)])
+    return Stored(
+        {name: stored},
+        lambda x: np.concatenate([np.zeros_like(x.reshape(shape)[:zero_rows]), x.reshape(shape)]),
+        lambda x: [x[zero_rows:].reshape(stored)],
+    )
 
 
 def flatten(tree: dict, prefix: str = "") -> dict[str, Stored]:

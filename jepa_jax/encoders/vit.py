@@ -1,12 +1,11 @@
 """One vision transformer for every family: pre-norm blocks, and the parts that some have.
 
-Those are CLS, registers, LayerScale and SwiGLU. The module acts on one image; a batch is `jax.vmap`
-of it. Parameters keep the names of this file: a family's file translates a checkpoint's names into
-them.
+Those are CLS, registers, LayerScale, gated MLPs and rotary positions. The module acts on one image;
+a batch is `jax.vmap` of it. Parameters keep the names of this file: a family's file translates a
+checkpoint's names into them.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -14,9 +13,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jepa_jax.encoders.activations import ACTIVATIONS, silu
+from jepa_jax.encoders.activations import ACTIVATIONS
 from jepa_jax.encoders.attention import attention
+from jepa_jax.encoders.layers import LayerNorm, Linear
+from jepa_jax.encoders.rotary import rotate
 from jepa_jax.recompute import recomputed
+
+Grid = tuple[int, int]  # Rows and columns of patches.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +27,13 @@ class ViTConfig:
     """The shape of a vision transformer; every family's configuration becomes one of these.
 
     Lengths are in pixels (`image_size`, `patch_size`) or channels (`width`, `mlp_width`,
-    `projection`). `image_size` is the resolution of the stored position embeddings; other
-    resolutions that `patch_size` divides are served by resizing them, antialiased or not as the
-    family does it.
+    `projection`). `qkv_bias`: of queries, keys and values together, or each. `image_size` is the
+    resolution of the stored position embeddings; other resolutions that `patch_size` divides are
+    served by resizing them, antialiased or not as the family does it. With `rotary`, the base of
+    the rotations' frequencies, patches have no position embeddings but queries and keys rotated by
+    their place (`jepa_jax.encoders.rotary`), at every resolution. With `norm_pooled`, the final
+    norm is of the pooled token: of the mean of the patch tokens, not of each. With
+    `attention_pool`, a head pools the normed tokens by attention.
     """
 
     image_size: int
@@ -42,11 +49,14 @@ class ViTConfig:
     cls_token: bool = True
     registers: int = 0
     layer_scale: bool = False
-    qkv_bias: bool = True
+    qkv_bias: bool | tuple[bool, bool, bool] = True
     patch_bias: bool = True
     input_norm: bool = False
     projection: int | None = None
     antialias_positions: bool = False
+    rotary: float | None = None
+    norm_pooled: bool = False
+    attention_pool: bool = False
 
     def __post_init__(self):
         for name in (
@@ -63,6 +73,11 @@ class ViTConfig:
         if self.width % self.heads:
             raise ValueError(
                 f"`width` must be a multiple of `heads`, got {self.width}, {self.heads}"
+            )
+        if self.rotary is not None and self.width // self.heads % 4:
+            raise ValueError(
+                "with `rotary`, the `width` of a head must be a multiple of 4, got "
+                f"{self.width} for {self.heads} heads"
             )
         if self.image_size % self.patch_size:
             raise ValueError(
@@ -97,86 +112,48 @@ class ViTConfig:
         return height // self.patch_size, width // self.patch_size
 
 
-class LayerNorm(nnx.Module):
-    """gamma * (x - mean) / sqrt(var + eps) + beta over the last axis."""
-
-    def __init__(self, width: int, eps: float):
-        self.scale = nnx.Param(jnp.ones(width))
-        self.bias = nnx.Param(jnp.zeros(width))
-        self.eps = eps
-
-    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        return standardize(x, self.eps) * self.scale[...] + self.bias[...]
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def standardize(x: Float[Array, "*n d"], eps: float) -> Float[Array, "*n d"]:
-    """(x - mean) / sqrt(var + eps) over the last axis."""
-    return standardize_with_scale(x, eps)[0]
-
-
-def standardize_with_scale(
-    x: Float[Array, "*n d"], eps: float
-) -> tuple[Float[Array, "*n d"], Float[Array, "*n 1"]]:
-    """`standardize`, and 1 / sqrt(var + eps)."""
-    centred = x - x.mean(-1, keepdims=True)
-    # The two-pass variance: E[x^2] - E[x]^2 cancels on tokens with a large mean.
-    inverse = jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + eps)
-    return centred * inverse, inverse
-
-
-@standardize.defjvp
-def _standardize_jvp(eps, primals, tangents):
-    # Written out, so that only the result and one number a token are kept for the VJPs.
-    y, inverse = standardize_with_scale(primals[0], eps)
-    change = tangents[0] - tangents[0].mean(-1, keepdims=True)
-    return y, inverse * (change - y * (y * change).mean(-1, keepdims=True))
-
-
-class Linear(nnx.Module):
-    """x @ kernel + bias."""
-
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True):
-        self.kernel = nnx.Param(jnp.zeros((inputs, outputs)))
-        self.bias = nnx.Param(jnp.zeros(outputs)) if bias else None
-
-    def __call__(self, x: Float[Array, "*n i"]) -> Float[Array, "*n o"]:
-        y = x @ self.kernel[...]
-        return y if self.bias is None else y + self.bias[...]
-
-
 class Attention(nnx.Module):
     """Multi-head self-attention with one fused projection to queries, keys and values."""
 
     def __init__(self, config: ViTConfig):
-        self.qkv = Linear(config.width, 3 * config.width, bias=config.qkv_bias)
+        # One that only some parts have is zero for the others.
+        bias = config.qkv_bias if isinstance(config.qkv_bias, bool) else any(config.qkv_bias)
+        self.qkv = Linear(config.width, 3 * config.width, bias=bias)
         self.out = Linear(config.width, config.width)
-        self.heads = config.heads
+        self.heads, self.prefix, self.rotary = config.heads, config.prefix, config.rotary
 
-    def __call__(self, x: Float[Array, "t d"], queries: int | None = None) -> Float[Array, "q d"]:
-        """Attention of the first `queries` tokens (default: all) to all tokens."""
+    def __call__(
+        self, x: Float[Array, "t d"], queries: int | None = None, grid: Grid | None = None
+    ) -> Float[Array, "q d"]:
+        """Attention of the first `queries` tokens (default: all) to all tokens.
+
+        `grid`: rows and columns of patches, by which queries and keys are rotated where they are.
+        """
         tokens, width = x.shape
-        kernel, bias = self.qkv.kernel[...], self.qkv.bias
         if queries is None or queries == tokens:
             q, k, v = jnp.split(self.qkv(x), 3, axis=-1)
         else:
             # Only the keys and values of the other tokens reach the result: their queries are
             # never formed, and so never differentiated.
-            q, (k, v) = (
-                x[:queries] @ kernel[:, :width],
-                jnp.split(x @ kernel[:, width:], 2, axis=-1),
-            )
-            if bias is not None:
-                bq, bk, bv = jnp.split(bias[...], 3)
-                q, k, v = q + bq, k + bk, v + bv
+            q = self.qkv(x[:queries], 0, width)
+            k, v = jnp.split(self.qkv(x, width), 2, axis=-1)
         q = q * (width // self.heads) ** -0.5
-        q, k, v = (t.reshape(t.shape[0], self.heads, -1).transpose(1, 0, 2) for t in (q, k, v))
+        q, k, v = (split_heads(t, self.heads) for t in (q, k, v))
+        if self.rotary is not None:
+            if grid is None:
+                raise ValueError("rotary positions need `grid`, the rows and columns of patches")
+            q, k = (rotate(t, self.prefix, grid, self.rotary) for t in (q, k))
         mixed = attention(q, k, v)
         return self.out(mixed.transpose(1, 0, 2).reshape(-1, width))
 
 
+def split_heads(x: Float[Array, "t d"], heads: int) -> Float[Array, "h t c"]:
+    """Every head's part of the channels."""
+    return x.reshape(x.shape[0], heads, -1).transpose(1, 0, 2)
+
+
 class MLP(nnx.Module):
-    """fc2(act(fc1(x))), or the gated fc2(silu(gate) * up) with [gate, up] = fc1(x)."""
+    """fc2(act(fc1(x))), or the gated fc2(act(gate) * up) with [gate, up] = fc1(x)."""
 
     def __init__(self, config: ViTConfig):
         self.fc1 = Linear(config.width, config.mlp_width * (2 if config.gated_mlp else 1))
@@ -188,8 +165,28 @@ class MLP(nnx.Module):
         hidden = self.fc1(x)
         if self.gated:
             gate, up = jnp.split(hidden, 2, axis=-1)
-            return self.fc2(silu(gate) * up)
+            return self.fc2(self.activation(gate) * up)
         return self.fc2(self.activation(hidden))
+
+
+class AttentionPool(nnx.Module):
+    """One vector of all tokens: a learned query's attention y to them, then y + mlp(norm(y))."""
+
+    def __init__(self, config: ViTConfig):
+        self.query = nnx.Param(jnp.zeros(config.width))
+        self.qkv = Linear(config.width, 3 * config.width)
+        self.out = Linear(config.width, config.width)
+        self.norm = LayerNorm(config.width, config.layer_norm_eps)
+        self.mlp = MLP(config)
+        self.heads = config.heads
+
+    def __call__(self, x: Float[Array, "t d"]) -> Float[Array, " d"]:
+        width = x.shape[1]
+        q = self.qkv(self.query[...][None], 0, width) * (width // self.heads) ** -0.5
+        k, v = jnp.split(self.qkv(x, width), 2, axis=-1)
+        mixed = attention(*(split_heads(t, self.heads) for t in (q, k, v)))
+        y = self.out(mixed.transpose(1, 0, 2).reshape(-1, width))
+        return (y + self.mlp(self.norm(y)))[0]
 
 
 class Block(nnx.Module):
@@ -204,18 +201,22 @@ class Block(nnx.Module):
         self.scale2 = nnx.Param(jnp.ones(config.width)) if config.layer_scale else None
         self.recompute = config.recompute
 
-    def __call__(self, x: Float[Array, "t d"], outputs: int | None = None) -> Float[Array, "q d"]:
+    def __call__(
+        self, x: Float[Array, "t d"], outputs: int | None = None, grid: Grid | None = None
+    ) -> Float[Array, "q d"]:
         """The block's output at the first `outputs` tokens (default: all)."""
         if self.recompute and outputs is None:
             graph, state = nnx.split(self)
             parameters, structure = jax.tree.flatten(state)
-            x = recomputed(_Half("attend", graph, structure), x, *parameters)
+            x = recomputed(_Half("attend", graph, structure, grid), x, *parameters)
             return recomputed(_Half("feed_forward", graph, structure), x, *parameters)
-        return self.feed_forward(self.attend(x, outputs))
+        return self.feed_forward(self.attend(x, outputs, grid))
 
-    def attend(self, x: Float[Array, "t d"], outputs: int | None = None) -> Float[Array, "q d"]:
+    def attend(
+        self, x: Float[Array, "t d"], outputs: int | None = None, grid: Grid | None = None
+    ) -> Float[Array, "q d"]:
         """The first half: the first `outputs` tokens (default: all) after the attention."""
-        return self.add_attention(x[:outputs], self.attention(self.norm1(x), outputs))
+        return self.add_attention(x[:outputs], self.attention(self.norm1(x), outputs, grid))
 
     def add_attention(self, x: Float[Array, "*q d"], y: Float[Array, "*q d"]):
         """The first half's output from its input `x` and its attention's output `y`."""
@@ -234,10 +235,13 @@ class _Half:
     name: str
     graph: nnx.GraphDef
     structure: Any  # Of the parameters' tree.
+    grid: Grid | None = None
 
     def __call__(self, x: Array, *parameters: Array) -> Array:
         block = nnx.merge(self.graph, jax.tree.unflatten(self.structure, parameters))
-        return getattr(block, self.name)(x)
+        if self.name == "attend":
+            return block.attend(x, grid=self.grid)
+        return block.feed_forward(x)
 
 
 class ViT(nnx.Module):
@@ -257,10 +261,15 @@ class ViT(nnx.Module):
             nnx.Param(jnp.zeros((config.registers, width))) if config.registers else None
         )
         # One row a patch, after the CLS token's own; registers have none.
-        self.positions = nnx.Param(jnp.zeros((int(config.cls_token) + patches, width)))
+        self.positions = (
+            nnx.Param(jnp.zeros((int(config.cls_token) + patches, width)))
+            if config.rotary is None
+            else None
+        )
         self.input_norm = LayerNorm(width, config.layer_norm_eps) if config.input_norm else None
         self.blocks = nnx.List([Block(config) for _ in range(config.depth)])
         self.norm = LayerNorm(width, config.layer_norm_eps)
+        self.pool = AttentionPool(config) if config.attention_pool else None
         self.projection = (
             Linear(width, config.projection, bias=False) if config.projection else None
         )
@@ -315,12 +324,13 @@ class ViT(nnx.Module):
         """All tokens from the projected patches."""
         config = self.config
         rows, columns, _ = projected.shape
-        positions = self.positions[...]
         x = projected.reshape(rows * columns, -1)
-        x = x + self._patch_positions(positions[int(config.cls_token) :], rows, columns)
-        prefix = []
-        if self.cls is not None:
-            prefix.append(self.cls[...][None] + positions[:1])
+        cls = None if self.cls is None else self.cls[...][None]
+        if self.positions is not None:
+            positions = self.positions[...]
+            x = x + self._patch_positions(positions[int(config.cls_token) :], rows, columns)
+            cls = None if cls is None else cls + positions[:1]
+        prefix = [] if cls is None else [cls]
         if self.registers is not None:
             prefix.append(self.registers[...])
         x = jnp.concatenate([*prefix, x]) if prefix else x
@@ -345,20 +355,27 @@ class ViT(nnx.Module):
     def hidden_states(self, image: Float[Array, "h w c"]) -> list[Float[Array, "t d"]]:
         """The tokens entering the first block and leaving every block, before the final norm."""
         states = [self.tokens(image)]
+        grid = self.config.grid(*image.shape[:2])
         for block in self.blocks:
-            states.append(block(states[-1]))
+            states.append(block(states[-1], grid=grid))
         return states
 
     def features(
-        self, tokens: Float[Array, "t d"], *, cls_only: bool = False, depth: int | None = None
+        self,
+        tokens: Float[Array, "t d"],
+        *,
+        cls_only: bool = False,
+        depth: int | None = None,
+        grid: Grid | None = None,
     ) -> Float[Array, "t d"]:
         """`tokens` as they leave block `depth` (default: the last), before the final norm.
 
         With `cls_only`, the CLS token alone, shape (1, d), and the last block evaluated is
-        evaluated for it alone: all but its keys and values then vanishes from every VJP.
+        evaluated for it alone: all but its keys and values then vanishes from every VJP. `grid`,
+        the rows and columns of patches, is needed where positions are rotary.
         """
         x = tokens
         blocks = list(self.blocks)[:depth]
         for i, block in enumerate(blocks):
-            x = block(x, 1 if cls_only and i == len(blocks) - 1 else None)
+            x = block(x, 1 if cls_only and i == len(blocks) - 1 else None, grid)
         return x

@@ -59,5 +59,5 @@ def write_checkpoint(
 
 def stored_parameters(hub: dict) -> dict[str, Stored]:
     """Our parameter names to stored tensors, for a configuration in the hub's form."""
-    family = find_family(hub.get("model_type"))
+    family = find_family(hub)
     return family.parameters(family.config(hub))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jepa_jax.encoders.attention import attention
-from jepa_jax.encoders.vit import standardize
+from jepa_jax.encoders.layers import standardize
 from jepa_jax.estimators.volume import volume
 from jepa_jax.scoring.precision import Precision, numerics
 from jepa_jax.xla import default_device, jit

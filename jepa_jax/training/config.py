@@ -142,9 +142,7 @@ class Training:
         settings = dict(self.tables["encoder"])
         kind = settings.pop("kind", None)
         if kind == "vit":
-            return initial_model(
-                find_family(settings["model_type"]).config(settings), self.init_key
-            )
+            return initial_model(find_family(settings).config(settings), self.init_key)
         if kind not in _NETWORKS:
             raise ValueError(f"`encoder.kind` must be one of mlp, resnet, vit; got {kind!r}")
         network, config = _NETWORKS[kind]

@@ -27,11 +27,39 @@ ENTRIES = {entry.name: entry for entry in catalogue()}
         ("openai/clip-vit-base-patch32", 512, 87.8),
         ("openai/clip-vit-large-patch14", 768, 304.0),
         ("facebook/metaclip-h14-fullcc2.5b", 1024, 632.1),
+        # As the papers and model pages state them.
+        ("facebook/dinov3-vits16-pretrain-lvd1689m", 384, 21.6),
+        ("facebook/dinov3-vits16plus-pretrain-lvd1689m", 384, 28.7),
+        ("facebook/dinov3-vitb16-pretrain-lvd1689m", 768, 85.7),
+        ("facebook/dinov3-vitl16-pretrain-lvd1689m", 1024, 303.1),
+        ("facebook/dinov3-vith16plus-pretrain-lvd1689m", 1280, 840.5),
+        ("facebook/dinov3-vit7b16-pretrain-lvd1689m", 4096, 6716),
+        ("facebook/dino-vits16", 384, 21.7),
+        ("facebook/vit-mae-huge", 1280, 630.8),
+        ("timm/vit_small_patch16_224.dino", 384, 21.7),
     ],
 )
 def test_sizes(name, k, millions):
     assert ENTRIES[name].k == k
     assert abs(ENTRIES[name].parameters / 1e6 - millions) < 0.005 * millions
+
+
+def test_what_is_known_of_them():
+    gated = ENTRIES["facebook/dinov3-vitb16-pretrain-lvd1689m"]
+    assert gated.facts is not None
+    assert gated.facts.gated
+    assert gated.null == 2
+    pickled = ENTRIES["facebook/dino-vits16"].facts
+    assert pickled is not None
+    assert not pickled.safetensors
+    for name, argument in (
+        ("facebook/vit-mae-base", "control"),
+        ("facebook/dino-vits8", "justified"),
+        ("openai/clip-vit-base-patch32", "contrastive"),
+    ):
+        facts = ENTRIES[name].facts
+        assert facts is not None
+        assert facts.argument == argument
 
 
 def test_the_embedded_encoder_comes_first():

@@ -1,5 +1,7 @@
 """Embedding rules and their closed-form null directions."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,11 +51,56 @@ def test_null_directions_are_null_and_all_there_are(rule, count):
     null = quick_jit(lambda x: embeddings.null_basis(model, rule, embed(x)))(image)
     null = np.asarray(null)
     assert null.shape == (rule.size(CONFIG), count)
+    assert embeddings.null_count(CONFIG, rule) == count
     np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
     sigma = np.linalg.svd(jacobian, compute_uv=False)
     # Null to the LayerNorm's epsilon of 1e-9; and nothing else is.
     assert np.abs(null.T @ jacobian).max(initial=0) < 1e-7 * sigma[0]
     assert (sigma < 1e-7 * sigma[0]).sum() == count
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("projection", "normalized", "count"),
+    [(23, False, 1), (24, False, 2), (30, False, 8), (23, True, 1), (24, True, 2), (30, True, 8)],
+)
+def test_null_directions_of_a_projection_to_about_the_width_or_more(projection, normalized, count):
+    config = dataclasses.replace(CONFIG, projection=projection)
+    model, rule = random_model(config), EmbeddingRule("cls", None, True, normalized)
+    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
+    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
+
+    @quick_jit
+    def both(x):
+        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
+
+    jacobian, null = map(np.asarray, both(image))
+    jacobian = jacobian.reshape(-1, image.size)
+    assert null.shape == (projection, count)
+    assert embeddings.null_count(config, rule) == count
+    np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
+    sigma = np.linalg.svd(jacobian, compute_uv=False)
+    assert np.abs(null.T @ jacobian).max() < 1e-7 * sigma[0]
+    assert (sigma < 1e-7 * sigma[0]).sum() == count
+
+
+@pytest.mark.usefixtures("x64")
+def test_null_directions_where_the_norm_follows_the_pooling():
+    config = dataclasses.replace(CONFIG, norm_pooled=True)
+    model, rule = random_model(config), EmbeddingRule("mean")
+    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
+    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
+
+    @quick_jit
+    def both(x):
+        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
+
+    jacobian, null = map(np.asarray, both(image))
+    sigma = np.linalg.svd(jacobian.reshape(-1, image.size), compute_uv=False)
+    assert null.shape == (24, 2)
+    assert embeddings.null_count(config, rule) == 2
+    assert np.abs(null.T @ jacobian.reshape(-1, image.size)).max() < 1e-7 * sigma[0]
+    assert (sigma < 1e-7 * sigma[0]).sum() == 2
 
 
 FORMS = "must be one of 'cls', 'mean', 'projected', 'cls@N', 'mean@N'"
@@ -103,8 +150,6 @@ def test_a_layer_of_5000_digits_lists_the_forms():
 
 
 def test_a_rule_needs_what_it_names():
-    import dataclasses
-
     headless = dataclasses.replace(CONFIG, cls_token=False, projection=None)
     for text in ("cls", "projected"):
         with pytest.raises(ValueError, match="this encoder has none"):

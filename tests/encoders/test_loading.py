@@ -118,6 +118,28 @@ def test_a_wrong_name(name, message):
         load_encoder(name)
 
 
+def test_a_gated_name_says_where_to_ask(monkeypatch):
+    import httpx
+    from huggingface_hub.errors import GatedRepoError
+
+    def gated(*args, **settings):
+        request = httpx.Request("GET", "https://huggingface.co")
+        raise GatedRepoError("403", response=httpx.Response(403, request=request))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
+    with pytest.raises(
+        FileNotFoundError, match=r"https://huggingface\.co/a/b, then `hf auth login`"
+    ):
+        load_encoder("a/b")
+
+
+@pytest.mark.parametrize("name", ["lejepa.pth", "epoch=9.ckpt", "pytorch_model.bin"])
+def test_a_pickle_is_never_opened_and_the_way_on_is_said(tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"is a pickle.*convert it with PyTorch.*save_"):
+        load_encoder(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     "missing", ["config.json", "preprocessor_config.json", "model.safetensors"]
 )

@@ -19,6 +19,9 @@ from jepa_jax import Exact, Scorer, load_encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 
 UNIT = 2.0**-24
+in_float32 = pytest.mark.parametrize(
+    "checkpoint", [name for name, v in VARIANTS.items() if not v.alike], indirect=True
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +86,14 @@ def test_embedding(checkpoint):
     np.testing.assert_allclose(ours, theirs, atol=100 * UNIT * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize(
+    "checkpoint", [name for name, v in VARIANTS.items() if v.own_processor], indirect=True
+)
 @pytest.mark.parametrize("size", [(100, 80), (30, 57), (56, 56), (640, 200)])
 def test_preprocessing_is_the_checkpoints_own(checkpoint, size):
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     image = Image.fromarray(noise)
-    processor = AutoImageProcessor.from_pretrained(checkpoint.folder)
+    processor = AutoImageProcessor.from_pretrained(checkpoint.folder, backend="pil")
     theirs = processor(image, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
     ours = checkpoint.encoder.preprocess(image)
     assert ours.dtype == np.float32
@@ -111,6 +117,7 @@ def test_score_agrees_with_listing_1_in_float64(checkpoint):
     np.testing.assert_allclose(ours_clipped.log_volume, clipped[0], rtol=1e-8)
 
 
+@in_float32
 def test_score_agrees_with_listing_1_in_float32(checkpoint):
     ours = checkpoint.scores
     live = checkpoint.sigma[:, : ours.rank[0]].astype(np.float64)
@@ -124,11 +131,13 @@ def test_score_agrees_with_listing_1_in_float32(checkpoint):
     assert (np.abs(difference) < tolerance).all(), (difference, tolerance)
 
 
+@in_float32
 def test_only_null_directions_are_left_out(checkpoint):
     sigma, rank = checkpoint.sigma, checkpoint.scores.rank[0]
-    # What is left out is rounding noise and the LayerNorm's epsilon; what is kept stands clear.
-    assert (sigma[:, rank:] < 1e-3 * sigma[:, rank - 1 : rank]).all()
-    assert (sigma[:, rank - 1] > 1e-3 * sigma[:, 0]).all()
+    # What is left out is rounding noise and the LayerNorm's epsilon, 1e-5 of a small variance in
+    # DINOv3's; what is kept stands clear.
+    assert (sigma[:, rank:] < 3e-3 * sigma[:, rank - 1 : rank]).all()
+    assert (sigma[:, rank - 1] > 1e-4 * sigma[:, 0]).all()
 
 
 @pytest.mark.parametrize("checkpoint", ["dinov2", "ijepa", "clip"], indirect=True)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jepa_jax.encoders.vit import LayerNorm
+from jepa_jax.encoders.layers import LayerNorm
 
 
 @pytest.mark.parametrize("cotangents", [16, 64])

@@ -25,12 +25,17 @@ _SHAPE = {
 }
 _DINOV2 = _SHAPE | {"model_type": "dinov2", "mlp_ratio": 2, "use_mask_token": False}
 _CLIP = _SHAPE | {"hidden_act": "quick_gelu"}
+_TIMM = {"embed_dim": 16, "depth": 2, "num_heads": 2, "img_size": 28, "no_embed_class": False}
 CONFIGS = {
     "dinov2": _DINOV2,
     "dinov2-no-qkv-bias": _DINOV2 | {"qkv_bias": False},
     "dinov2-registers-swiglu": _DINOV2
     | {"model_type": "dinov2_with_registers", "num_register_tokens": 3, "use_swiglu_ffn": True},
     "ijepa": _SHAPE | {"model_type": "ijepa"},
+    "vit": _SHAPE | {"model_type": "vit", "qkv_bias": True},
+    "dinov3-gated": _SHAPE
+    | {"model_type": "dinov3_vit", "use_gated_mlp": True, "query_bias": False, "value_bias": False},
+    "timm": {"architecture": "vit_small_patch14_reg4_dinov2", "model_args": _TIMM},
     "clip": {"model_type": "clip", "projection_dim": 12, "vision_config": _CLIP},
     "clip-tower": _CLIP | {"model_type": "clip_vision_model"},
 }
@@ -38,7 +43,7 @@ CONFIGS = {
 
 def model_of(hub):
     # The identity's ones and zeros would hide an exchange: every parameter gets its own numbers.
-    model = initial_model(find_family(hub["model_type"]).config(hub), jax.random.key(0))
+    model = initial_model(find_family(hub).config(hub), jax.random.key(0))
     graph, state = nnx.split(model)
     leaves, tree = jax.tree.flatten(state)
     rng = np.random.default_rng(0)
@@ -76,6 +81,12 @@ def test_a_configuration_of_another_shape_is_refused(tmp_path):
         with pytest.raises(ValueError, match=pattern):
             write_checkpoint(tmp_path, CONFIGS["dinov2"] | change, PREPROCESSOR_CONFIG, model)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bias_that_is_not_stored_must_be_zero(tmp_path):
+    hub = _SHAPE | {"model_type": "dinov3_vit"}
+    with pytest.raises(ValueError, match=r"`blocks\.0\.attention\.qkv\.bias` \(48,\) does not fit"):
+        write_checkpoint(tmp_path, hub, PREPROCESSOR_CONFIG, model_of(hub))
 
 
 @pytest.mark.parametrize(

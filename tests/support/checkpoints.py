@@ -40,6 +40,13 @@ SQUEEZED = NORMALIZE | {
     "resample": 2,
     "size": {"height": 56, "width": 56},
 }
+SIGLIP = SQUEEZED | {
+    "image_processor_type": "SiglipImageProcessor",
+    "resample": 3,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+}
+FLOAT = SQUEEZED | {"image_processor_type": "DINOv3ViTImageProcessorFast"}
 # As the first CLIP checkpoints have it: one number for each size, and an old class name.
 OLD_CLIP = NORMALIZE | {
     "feature_extractor_type": "CLIPFeatureExtractor",
@@ -57,6 +64,8 @@ class Variant:
     embedding: Callable
     processor: dict
     interpolates: bool = False
+    alike: bool = False  # To another, in all that a score in float32 could tell.
+    own_processor: bool = True  # Whether `transformers` prepares its images without torchvision.
 
     def tower(self, model):
         """The image tower of a model that has more."""
@@ -64,6 +73,8 @@ class Variant:
 
     def torch_hidden_states(self, model, pixels):
         extra = {"interpolate_pos_encoding": True} if self.interpolates else {}
+        if isinstance(model, hf.ViTMAEModel):
+            extra["noise"] = in_order(pixels)
         return self.tower(model)(pixel_values=pixels, output_hidden_states=True, **extra)
 
 
@@ -97,6 +108,44 @@ def _clip():
     return hf.CLIPModel(config)
 
 
+def _vit(model=hf.ViTModel, config=hf.ViTConfig, **settings):
+    return model(config(**COMMON, **SIZE, intermediate_size=100, layer_norm_eps=1e-6, **settings))
+
+
+def _dinov3(**settings):
+    shape = {"intermediate_size": 96, "num_register_tokens": 3}
+    return hf.DINOv3ViTModel(hf.DINOv3ViTConfig(**COMMON, **SIZE, **shape, **settings))
+
+
+def _metaclip2(projection):
+    vision = COMMON | SIZE | {"intermediate_size": 96, "hidden_act": "gelu"}
+    config = hf.MetaClip2Config(
+        vision_config=vision,
+        text_config=TEXT | {"eos_token_id": 2},
+        projection_dim=projection,
+    )
+    return hf.MetaClip2Model(config)
+
+
+def _siglip(**settings):
+    config = hf.SiglipVisionConfig(**COMMON, **SIZE, intermediate_size=100, **settings)
+    return hf.SiglipVisionModel(config)
+
+
+def in_order(pixels):
+    """The noise by which a masked autoencoder leaves its patches in their order."""
+    patches = (pixels.shape[-1] // SIZE["patch_size"]) ** 2
+    return torch.arange(patches, dtype=pixels.dtype).expand(len(pixels), -1)
+
+
+def _mae_cls(model, pixels):
+    return model(pixel_values=pixels, noise=in_order(pixels)).last_hidden_state[:, 0]
+
+
+def _projected(model, pixels):
+    return model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+
+
 def _cls(model, pixels):
     return model(pixel_values=pixels).last_hidden_state[:, 0]
 
@@ -127,11 +176,29 @@ VARIANTS: dict[str, Variant] = {
         OLD_CLIP,
         True,
     ),
-    "clip": Variant(
-        _clip,
-        lambda m, p: m.visual_projection(m.vision_model(pixel_values=p).pooler_output),
-        OLD_CLIP,
+    "clip": Variant(_clip, _projected, OLD_CLIP, True),
+    # As many coordinates as the width, and one less: two null directions, and one.
+    "metaclip2": Variant(lambda: _metaclip2(48), _projected, OLD_CLIP, True),
+    "metaclip2-one-less": Variant(lambda: _metaclip2(47), _projected, OLD_CLIP, True, True),
+    "siglip": Variant(_siglip, lambda m, p: m(pixel_values=p).pooler_output, SIGLIP, True),
+    "siglip-no-head": Variant(
+        lambda: _siglip(vision_use_head=False), _patch_mean, SIGLIP, True, True
+    ),
+    "vit": Variant(_vit, _cls, SQUEEZED, True, True),
+    "vit-mae": Variant(
+        lambda: _vit(hf.ViTMAEModel, hf.ViTMAEConfig, mask_ratio=0.0),
+        _mae_cls,
+        SQUEEZED,
         True,
+        True,
+    ),
+    "dinov3": Variant(_dinov3, _cls, FLOAT, own_processor=False),
+    "dinov3-gated": Variant(
+        lambda: _dinov3(use_gated_mlp=True, hidden_act="silu", query_bias=False, value_bias=False),
+        _cls,
+        FLOAT,
+        alike=True,
+        own_processor=False,
     ),
 }
 

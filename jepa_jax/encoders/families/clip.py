@@ -8,7 +8,7 @@ import dataclasses
 from jepa_jax.checked_json import Fields, checked
 from jepa_jax.encoders import stored_tensors
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.family import Family
+from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import Activation, Epsilon, Side, TransformerFields, Width
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.vit import ViTConfig
@@ -33,11 +33,14 @@ def config(hub: dict) -> ViTConfig:
     The whole model's `projection_dim` is the one that holds, not its image tower's.
     """
     whole = checked(_Whole, hub)
-    if hub["model_type"] == "clip":
+    if hub["model_type"] in ("clip", "metaclip_2"):
         tower, projected = whole.vision_config or _Tower(), True
     else:
         tower = checked(_Tower, hub)
-        projected = "CLIPVisionModelWithProjection" in (whole.architectures or [])
+        # Of "CLIP", or of "MetaClip2".
+        projected = any(
+            name.endswith("VisionModelWithProjection") for name in whole.architectures or []
+        )
     return tower.vit(
         tower.intermediate_size,
         patch_bias=False,
@@ -56,7 +59,7 @@ def parameters(c: ViTConfig) -> dict[str, Stored]:
         "cls": Stored({"embeddings.class_embedding": (c.width,)}),
         "positions": Stored({"embeddings.position_embedding.weight": (tokens, c.width)}),
         "input_norm": stored_tensors.norm("pre_layrnorm", c.width),
-        "blocks": {str(i): _block(f"encoder.layers.{i}", c) for i in range(c.depth)},
+        "blocks": {str(i): block(f"encoder.layers.{i}", c) for i in range(c.depth)},
         "norm": stored_tensors.norm("post_layernorm", c.width),
     }
     flat = stored_tensors.flatten(tree)
@@ -73,7 +76,8 @@ def _under(prefix: str, stored: Stored) -> Stored:
     return dataclasses.replace(stored, shapes=shapes)
 
 
-def _block(name: str, c: ViTConfig) -> dict:
+def block(name: str, c: ViTConfig) -> dict:
+    """One block's parameters."""
     qkv = [f"{name}.self_attn.{part}_proj" for part in "qkv"]
     return {
         "norm1": stored_tensors.norm(f"{name}.layer_norm1", c.width),
@@ -93,7 +97,8 @@ def _rule(c: ViTConfig) -> EmbeddingRule:
     return EmbeddingRule("cls", projected=c.projection is not None)
 
 
-def _tower(width: int, depth: int, heads: int, patch: int, act: str, size: int = 224) -> dict:
+def tower(width: int, depth: int, heads: int, patch: int, act: str, size: int = 224) -> dict:
+    """config.json of an image tower, where MLPs have four times the width."""
     return {
         "hidden_size": width,
         "num_hidden_layers": depth,
@@ -105,17 +110,18 @@ def _tower(width: int, depth: int, heads: int, patch: int, act: str, size: int =
     }
 
 
-def _published(projection: int, tower: dict) -> dict:
-    return {"model_type": "clip", "projection_dim": projection, "vision_config": tower}
+def published(projection: int, tower: dict, model_type: str = "clip") -> dict:
+    """config.json of a whole model with this image tower."""
+    return {"model_type": model_type, "projection_dim": projection, "vision_config": tower}
 
 
 def _models() -> dict[str, dict]:
     base, large, huge = (768, 12, 12), (1024, 24, 16), (1280, 32, 16)
     models = {
-        "openai/clip-vit-base-patch32": _published(512, _tower(*base, 32, "quick_gelu")),
-        "openai/clip-vit-base-patch16": _published(512, _tower(*base, 16, "quick_gelu")),
-        "openai/clip-vit-large-patch14": _published(768, _tower(*large, 14, "quick_gelu")),
-        "openai/clip-vit-large-patch14-336": _published(768, _tower(*large, 14, "quick_gelu", 336)),
+        "openai/clip-vit-base-patch32": published(512, tower(*base, 32, "quick_gelu")),
+        "openai/clip-vit-base-patch16": published(512, tower(*base, 16, "quick_gelu")),
+        "openai/clip-vit-large-patch14": published(768, tower(*large, 14, "quick_gelu")),
+        "openai/clip-vit-large-patch14-336": published(768, tower(*large, 14, "quick_gelu", 336)),
     }
     for data in ("400m", "fullcc2.5b"):
         for name, k, size, patch in (
@@ -123,10 +129,10 @@ def _models() -> dict[str, dict]:
             ("b16", 512, base, 16),
             ("l14", 768, large, 14),
         ):
-            models[f"facebook/metaclip-{name}-{data}"] = _published(
-                k, _tower(*size, patch, "quick_gelu")
+            models[f"facebook/metaclip-{name}-{data}"] = published(
+                k, tower(*size, patch, "quick_gelu")
             )
-    models["facebook/metaclip-h14-fullcc2.5b"] = _published(1024, _tower(*huge, 14, "quick_gelu"))
+    models["facebook/metaclip-h14-fullcc2.5b"] = published(1024, tower(*huge, 14, "quick_gelu"))
     return models
 
 
@@ -146,4 +152,9 @@ FAMILY = Family(
     ),
     prefixes=("", "vision_model."),
     published=_models(),
+    facts={
+        "": Facts("contrastive", "MIT"),
+        "facebook/metaclip": Facts("contrastive", "CC-BY-NC-4.0"),
+        "facebook/metaclip-b16-400m": Facts("contrastive", "CC-BY-NC-4.0", safetensors=False),
+    },
 )

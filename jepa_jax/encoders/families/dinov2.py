@@ -6,7 +6,7 @@ Embedding: the CLS token after the final LayerNorm.
 from jepa_jax.checked_json import checked
 from jepa_jax.encoders import stored_tensors
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.family import Family
+from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import CountOrNone, Ratio, Side, TransformerFields
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.vit import ViTConfig
@@ -32,8 +32,11 @@ def config(hub: dict) -> ViTConfig:
     if fields.use_swiglu_ffn:
         # Two thirds of the MLP's width, rounded up to a multiple of 8.
         mlp_width = (int(mlp_width * 2 / 3) + 7) // 8 * 8
+    # The gate is a SiLU, whatever `hidden_act` says.
+    gate = {"activation": "silu"} if fields.use_swiglu_ffn else {}
     return fields.vit(
         mlp_width,
+        **gate,
         gated_mlp=fields.use_swiglu_ffn,
         registers=fields.num_register_tokens if isinstance(fields, _WithRegisters) else 0,
         layer_scale=True,
@@ -109,4 +112,5 @@ FAMILY = Family(
         for infix, model_type in (("", "dinov2"), ("with-registers-", "dinov2_with_registers"))
         for size, shape in _SIZES.items()
     },
+    facts={"": Facts("justified", "Apache-2.0")},
 )

@@ -1,0 +1,34 @@
+"""Rotary positions in two dimensions, as DINOv3 has them (arXiv 2508.10104, after 2104.09864)."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def rotate(
+    x: Float[Array, "h t d"], prefix: int, grid: tuple[int, int], base: float
+) -> Float[Array, "h t d"]:
+    """Queries or keys of every head, those of patches rotated by their place on the `grid`.
+
+    Patch i of N along an axis is at 2 (i + 1/2) / N - 1. Channels j and j + d/2 turn together, by
+    2 pi base^(-4 i / d) times the place: i = j in the vertical for j < d/4, i = j - d/4 in the
+    horizontal for the others. The first `prefix` tokens (CLS, registers) stay; x may be of the
+    prefix alone.
+    """
+    if x.shape[1] <= prefix:
+        return x
+    angles = patch_angles(grid, x.shape[-1], base)
+    cos, sin = (jnp.asarray(f(angles), x.dtype) for f in (np.cos, np.sin))
+    first, second = jnp.split(x[:, prefix:], 2, axis=-1)
+    turned = [first * cos - second * sin, second * cos + first * sin]
+    return jnp.concatenate([x[:, :prefix], jnp.concatenate(turned, axis=-1)], axis=1)
+
+
+def patch_angles(grid: tuple[int, int], size: int, base: float) -> np.ndarray:
+    """The angles by which patches in row-major order are turned: (patches, size / 2), radians."""
+    # float32 as in the reference, and no further rounding.
+    frequencies = 1 / np.float32(base) ** np.arange(0, 1, 4 / size, dtype=np.float32)
+    places = [2 * np.arange(0.5, n, dtype=np.float32) / np.float32(n) - np.float32(1) for n in grid]
+    both = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).reshape(-1, 2, 1)
+    angles = 2 * np.pi * both.astype(np.float64) * frequencies.astype(np.float64)
+    return angles.reshape(both.shape[0], size // 2)

@@ -1,0 +1,92 @@
+"""Preprocessing as torchvision does it, without torchvision.
+
+`transformers` prepares images for DINOv3 by torchvision alone: rescaled to [0, 1], then resized
+with an antialiased filter, cropped and normalised, all in float32. Here Pillow resizes each channel
+in float32 by the same filter; the result is within 5e-5 of torchvision's
+(tests/encoders/test_torchvision_processor.py), where bytes resized by Pillow are 4e-3 away. timm
+has Pillow resize the bytes, and so is it here (`as_bytes`).
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of ImageNet.
+
+
+@dataclasses.dataclass(frozen=True)
+class TorchvisionProcessor:
+    """An image processor by the names of `transformers`, of one PIL image in RGB."""
+
+    size: Any
+    crop_size: Any
+    as_bytes: bool = False
+    do_resize: bool = True
+    resample: int = Image.Resampling.BILINEAR
+    do_center_crop: bool = False
+    do_rescale: bool = True
+    rescale_factor: float = 1 / 255
+    do_normalize: bool = True
+    image_mean: Any = _MEAN
+    image_std: Any = _DEVIATION
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> "TorchvisionProcessor":
+        """By the settings of preprocessor_config.json; what they lack is as for DINOv3."""
+        from transformers.image_processing_utils import get_size_dict
+        from transformers.image_utils import SizeDict
+
+        known = {field.name for field in dataclasses.fields(cls)} & settings.keys()
+        chosen = {name: settings[name] for name in known}
+        square = settings.get("default_to_square", True)
+        size = chosen.get("size") or {"height": 224, "width": 224}
+        chosen["size"] = SizeDict(**get_size_dict(size, default_to_square=square))
+        crop = chosen.get("crop_size")
+        chosen["crop_size"] = SizeDict(**get_size_dict(crop)) if crop else None
+        return cls(**chosen)
+
+    def __call__(
+        self, image: Image.Image, return_tensors: str = "np", **changes: Any
+    ) -> dict[str, np.ndarray]:
+        """{"pixel_values": (1, 3, height, width)}, float32, with `changes` of settings."""
+        own = dataclasses.replace(self, **changes)
+        shape = own._resized_shape(image.size) if own.do_resize else image.size
+        if own.as_bytes and shape != image.size:
+            image = image.resize(shape, own.resample)
+        channels = [channel.convert("F") for channel in image.split()]
+        if shape != image.size:
+            channels = [channel.resize(shape, own.resample) for channel in channels]
+        values = np.stack([np.asarray(channel, np.float32) for channel in channels])
+        if own.do_center_crop:
+            values = _centre(values, own.crop_size["height"], own.crop_size["width"])
+        if own.do_rescale:
+            values = values * np.float32(own.rescale_factor)
+        if own.do_normalize:
+            mean, deviation = (
+                np.asarray(x, np.float32).reshape(-1, 1, 1) for x in (own.image_mean, own.image_std)
+            )
+            values = (values - mean) / deviation
+        return {"pixel_values": values[None]}
+
+    def _resized_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Width and height after the resize."""
+        short = self.size.get("shortest_edge")
+        if short is None:
+            return self.size["width"], self.size["height"]
+        low = min(shape)
+        width, height = (short if n == low else int(short * n / low) for n in shape)
+        return width, height
+
+
+def _centre(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The middle of the last two axes, with zeros around where they are shorter."""
+    for axis, wanted in ((1, height), (2, width)):
+        lacking = max(wanted - values.shape[axis], 0)
+        around = [(0, 0)] * 3
+        around[axis] = (lacking // 2, lacking - lacking // 2)
+        values = np.pad(values, around)
+        start = round((values.shape[axis] - wanted) / 2)
+        values = np.take(values, range(start, start + wanted), axis)
+    return values
