@@ -20,6 +20,12 @@ _PATTERN = re.compile(
 _FORMS = (
     "'cls', 'mean', 'projected', 'cls@N', 'mean@N', 'pooled', each with an optional '+normalized'"
 )
+_POOLS: dict[str, Literal["cls", "mean", "pooled"]] = {
+    "cls": "cls",
+    "mean": "mean",
+    "pooled": "pooled",
+    "projected": "cls",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +74,7 @@ class EmbeddingRule:
         match = _PATTERN.fullmatch(text)
         if match is None or (match["pool"] in ("projected", "pooled") and match["layer"]):
             raise ValueError(f"`embedding` must be one of {_FORMS}, got {text!r}")
-        pool = "cls" if match["pool"] == "projected" else match["pool"]
+        pool = _POOLS[match["pool"]]
         layer = int(match["layer"]) if match["layer"] else None
         return cls(pool, layer, match["pool"] == "projected", match["unit"] is not None)
 

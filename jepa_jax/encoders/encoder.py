@@ -119,7 +119,8 @@ class Encoder:
     ) -> Float[Array, " k"]:
         """The embedding of the image that has these `coordinates`."""
         vit = self._model(state)
-        return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates), coordinates.shape[:2])
+        rows, columns, _ = coordinates.shape
+        return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates), (rows, columns))
 
     def hidden_states(self, state: nnx.State, image: Float[Array, "h w c"]) -> list[Array]:
         """The tokens (T, D) entering the first block and leaving each, before the final norm."""
@@ -137,7 +138,8 @@ class Encoder:
     def covariates(self, state: nnx.State, coordinates: Float[Array, "r c n"]) -> dict[str, Array]:
         """Features of an image for calibrated estimators: see `jepa_jax.encoders.covariates`."""
         vit = self._model(state)
-        return covariates(vit, self.rule, vit.tokens_at(coordinates), coordinates.shape[:2])
+        rows, columns, _ = coordinates.shape
+        return covariates(vit, self.rule, vit.tokens_at(coordinates), (rows, columns))
 
     def preprocess(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """One PIL image as the encoder's input: float32, (image_size, image_size, channels).
