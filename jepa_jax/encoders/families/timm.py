@@ -10,7 +10,7 @@ import dataclasses
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from jepa_jax.checked_json import Fields, checked
 from jepa_jax.encoders import stored_tensors
@@ -55,8 +55,6 @@ def _known(name: Any) -> Any:
 class _Arguments(Fields):
     """What the model was made with, where that is not its architecture's own."""
 
-    model_config = ConfigDict(extra="forbid")
-
     in_chans: Channels | None = None
     img_size: Side | None = None
     patch_size: Side | None = None
@@ -83,6 +81,14 @@ class _Arguments(Fields):
     attn_drop_rate: float | None = None
     drop_path_rate: float | None = None
     weight_init: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, stated: Any) -> Any:
+        unknown = set(stated) - set(cls.model_fields) if isinstance(stated, dict) else set()
+        if unknown := sorted(name for name in unknown if stated[name] is not None):
+            raise ValueError(f"has {', '.join(unknown)}, which is not known here")
+        return stated
 
 
 # JSON has lists alone.
