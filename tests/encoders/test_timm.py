@@ -91,7 +91,7 @@ def test_scores_and_null_directions(checkpoint):
     live = np.linalg.svd(basis, full_matrices=True)[0][:, null:]
     expected = np.log(np.linalg.svd(live.T @ jacobian, compute_uv=False)).sum()
     np.testing.assert_allclose(found.log_volume, expected, rtol=1e-8)
-    assert (sigma[48 - null :] < 3e-3 * sigma[47 - null]).all()
+    assert (sigma[48 - null :] < 2e-2 * sigma[47 - null]).all()
     np.testing.assert_allclose(expected, np.log(sigma[: 48 - null]).sum(), rtol=1e-6)
 
 
