@@ -148,7 +148,8 @@ def test_a_checkpoint_is_written_through_no_link(tmp_path):
     assert [(outside / name).read_text() for name in names] == ["precious"] * 3
     assert sorted(p.name for p in folder.iterdir()) == sorted(names)
     assert not any(p.is_symlink() for p in folder.iterdir())
-    assert load_encoder(folder).config == find_family("ijepa").config(CONFIGS["ijepa"])
+    hub = CONFIGS["ijepa"]
+    assert load_encoder(folder).config == find_family(hub).config(hub)
 
 
 def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, monkeypatch):
