@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,12 +120,13 @@ def test_a_wrong_name(name, message):
 
 
 def test_a_gated_name_says_where_to_ask(monkeypatch):
-    import httpx
+    from types import SimpleNamespace
+
     from huggingface_hub.errors import GatedRepoError
 
     def gated(*args, **settings):
-        request = httpx.Request("GET", "https://huggingface.co")
-        raise GatedRepoError("403", response=httpx.Response(403, request=request))
+        response: Any = SimpleNamespace(headers={}, request=None)
+        raise GatedRepoError("403", response=response)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", gated)
     with pytest.raises(
