@@ -17,8 +17,10 @@ def _one_at_a_time(name: str, function):
 
     def kept(*arrays: Array) -> tuple[Array, ...]:
         # JAX traces this anew wherever it lowers or batches it: outside of the context that the
-        # caller had float64 from.
-        with jax.enable_x64(any(a.dtype == jnp.float64 for a in arrays)):
+        # caller had float64 from. The products of its derivative are of K x K matrices, and never
+        # at a lower precision.
+        wide = jax.enable_x64(any(a.dtype == jnp.float64 for a in arrays))
+        with wide, jax.default_matmul_precision("highest"):
             found = function(*arrays)
             return tuple(found) if isinstance(found, (tuple, list)) else (found,)
 

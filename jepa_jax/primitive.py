@@ -37,11 +37,16 @@ def primitive(
         return jax.tree.map(lambda s: ShapedArray(s.shape, s.dtype), shapes)
 
     def jvp(primals, tangents, **settings):
-        tangents = tuple(
-            jnp.zeros_like(x) if type(t) is ad.Zero else t
-            for x, t in zip(primals, tangents, strict=True)
-        )
-        return jax.jvp(lambda *args: function(*args, **settings), tuple(primals), tangents)
+        moving = [i for i, t in enumerate(tangents) if type(t) is not ad.Zero]
+
+        def of_moving(*args):
+            every = list(primals)
+            for i, x in zip(moving, args, strict=True):
+                every[i] = x
+            return function(*every, **settings)
+
+        along = tuple(tangents[i] for i in moving)
+        return jax.jvp(of_moving, tuple(primals[i] for i in moving), along)
 
     made = Primitive(name)
     made.multiple_results = multiple_results

@@ -4,6 +4,8 @@ That proves that a program can be built there, not its numbers or its speed. Sha
 weights, nothing is compiled.
 """
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +17,18 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit import ViTConfig
-from jepa_jax.scoring.precision import _PRESETS
+from jepa_jax.products import PRECISIONS, Precision
+from jepa_jax.scoring.precision import matmul_precision
 
-PLATFORMS = {"cuda": "gpu", "tpu": "tpu"}
+PLATFORMS = ("cuda", "tpu")
 SHAPE = {"image_size": 16, "patch_size": 4, "width": 24, "heads": 2, "mlp_width": 32}
+# What a family's blocks and embedding have that others' have not.
+KINDS = {
+    "plain": ({}, "cls"),
+    "DINOv2": ({"registers": 2, "layer_scale": True, "gated_mlp": True}, "cls"),
+    "CLIP": ({"input_norm": True, "projection": 12, "activation": "quick_gelu"}, "projected"),
+    "I-JEPA": ({"cls_token": False}, "mean"),
+}
 METHODS = {
     "exact": Exact(),
     "exact, spectrum": Exact(spectrum=True),
@@ -33,10 +43,18 @@ METHODS = {
 }
 
 
-def traced(estimator, precision: str = "highest", depth: int = 2, batch: int = 2):
+def traced(
+    estimator,
+    precision: Precision = "highest",
+    depth: int = 2,
+    batch: int = 2,
+    kind: str = "plain",
+):
     """The program, to be lowered for any platform."""
-    config = ViTConfig(**SHAPE, depth=depth)
-    encoder = Encoder("shapes", abstract_model(config), EmbeddingRule("cls"), 16, None, "none")
+    changes, rule = KINDS[kind]
+    config = ViTConfig(**SHAPE, depth=depth, **changes)
+    rule = EmbeddingRule.parse(rule)
+    encoder = Encoder("shapes", abstract_model(config), rule, 16, None, "none")
 
     def run(state, fitted, images, keys):
         method = estimator if fitted is None else fitted
@@ -49,7 +67,7 @@ def traced(estimator, precision: str = "highest", depth: int = 2, batch: int = 2
     fitted = estimator if isinstance(estimator, Sketch) else None
     images = jax.ShapeDtypeStruct((batch, 16, 16, 3), jnp.float32)
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), batch))
-    with jax.default_matmul_precision(precision):
+    with matmul_precision(precision):
         return jax.jit(run).trace(encoder.state, fitted, images, keys)
 
 
@@ -68,21 +86,52 @@ def test_every_method_and_setting(name):
     lowered_everywhere(traced(METHODS[name]))
 
 
-@pytest.fixture(scope="module")
-def exact():
-    """How many products of full precision there are, by platform."""
-    texts = lowered_everywhere(traced(Exact()))
-    return {platform: text.count("HIGHEST") for platform, text in texts.items()}
+@pytest.mark.parametrize("name", ["lanczos", "hutchinson", "xtrace"])
+def test_every_method_at_a_lower_precision(name):
+    lowered_everywhere(traced(METHODS[name], "bf16", depth=1, batch=1))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_every_kind_of_encoder_at_every_precision(kind, precision):
+    """All that a method takes of an encoder, whichever it is."""
+    rows = lambda operator, key: (operator.rows(operator.live_basis().T), operator.value)
+    lowered_everywhere(traced(rows, precision, depth=1, batch=1, kind=kind))
+
+
+# The types of a product's operands, and the algorithm where one is named.
+_SHORT = r"bf16>, tensor<\S*bf16>\) -> tensor<\S*f32>"
 
 
 @pytest.mark.parametrize(
-    ("platform", "precision"),
-    [(p, name) for p, kind in PLATFORMS.items() for name in _PRESETS[kind] if name != "highest"],
+    ("precision", "of_encoder"),
+    [
+        ("bf16", {"cuda": _SHORT, "tpu": _SHORT}),
+        ("bf16x3", {"cuda": _SHORT, "tpu": _SHORT}),
+        ("tf32", {"cuda": "lhs_precision_type = tf32", "tpu": "HIGHEST"}),
+    ],
 )
-def test_every_precision(platform, precision, exact):
-    """Products of the encoder leave float32 where another precision is asked for; no others do."""
-    program = traced(Exact(), _PRESETS[PLATFORMS[platform]][precision])
-    assert 0 < lowered(program, platform).count("HIGHEST") < exact[platform]
+def test_what_is_multiplied(precision, of_encoder):
+    """An encoder's products alone leave float32, and all of them do."""
+    plain = lowered_everywhere(traced(Exact(), depth=1, batch=1))
+    found = lowered_everywhere(traced(Exact(), precision, depth=1, batch=1))
+    for platform in PLATFORMS:
+        before, after = products(plain[platform]), products(found[platform])
+        assert len(before) == len(after)
+        own = [line for line in after if re.search(of_encoder[platform], line)]
+        others = [line for line in after if line not in own]
+        # K x K work and what is not differentiated stays as it was.
+        assert all(line in before for line in others)
+        assert not any("bf16" in line or "tf32" in line for line in others)
+        assert len(own) > 10
+        # On a TPU a tf32 product is a float32 one, of rounded operands.
+        assert any("f64" in line for line in others) or (platform, precision) == ("tpu", "tf32")
+
+
+def products(program: str) -> list[str]:
+    """The products of a program, without what they are of and where they were written."""
+    lines = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
+    return [re.sub(r"%\S+| loc\(.*|^ +", "", line) for line in lines]
 
 
 def test_a_sketch_with_its_covariates():
@@ -125,7 +174,7 @@ def test_what_only_some_families_have(settings, rule):
 
 
 def test_encoders_that_compute_their_blocks_again():
-    lowered_everywhere(traced(Exact(), depth=17, batch=1))
+    lowered_everywhere(traced(Exact(), "bf16", depth=17, batch=1))
 
 
 def test_derivatives():

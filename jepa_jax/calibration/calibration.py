@@ -18,7 +18,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples
 from jepa_jax.estimators.sketch.measurement import Measurement
-from jepa_jax.scoring.precision import Precision
+from jepa_jax.products import Precision
 from jepa_jax.store.folder import check_ours
 from jepa_jax.store.manifest import differing_settings
 from jepa_jax.version import NUMERICS

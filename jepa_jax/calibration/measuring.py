@@ -25,9 +25,10 @@ from jepa_jax.estimators.sketch.measurement import (
     measure,
     sketch_rows,
 )
+from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.keys import keys_of
-from jepa_jax.scoring.precision import Precision, numerics
+from jepa_jax.scoring.precision import numerics
 from jepa_jax.scoring.rows import prepare
 from jepa_jax.scoring.stream import MOST_SIZES
 from jepa_jax.store.folder import CALIBRATION, locked, shard_paths
@@ -131,7 +132,8 @@ def calibrate(
     most = max(1, min(_MOST_COTANGENTS, (encoder.embedding_size - 2) // 2))
     cotangents, parts = choose_and_restrict(measured(), most, seed)
     for i, image in enumerate(kept):
-        parts[i] = parts[i]._replace(sketch=run.sketch(image, cotangents))
+        sketch, covariates = run.at_precision(image, cotangents)
+        parts[i] = parts[i]._replace(sketch=sketch, covariates=covariates)
     found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
     device = default_device()
     return Calibration(
@@ -265,14 +267,15 @@ class _Measuring:
         self._compiled_for.add(images.shape)
         return found
 
-    def sketch(
+    def at_precision(
         self, image: Float[np.ndarray, "h w c"], cotangents: Float[np.ndarray, "p k"]
-    ) -> Float[np.ndarray, "p p"]:
-        """The sketch of one image in the scorer's own precision."""
+    ) -> tuple[Float[np.ndarray, "p p"], dict[str, np.ndarray]]:
+        """The sketch and the covariates of one image in the scorer's own precision."""
         scorer = self.scorer
         chunk = scorer.plan(*image.shape[:2]).chunk
         with numerics(scorer.precision):
-            return np.asarray(self._sketched(scorer.encoder.state, image, cotangents, chunk))
+            found = self._sketched(scorer.encoder.state, image, cotangents, chunk)
+        return jax.tree.map(np.asarray, found)
 
     def _measure(self, state, images: Array, keys: Array, chunk: int) -> tuple[Measurement, Array]:
         def one(image: Array, key: Array) -> tuple[Measurement, Array]:
@@ -286,8 +289,12 @@ class _Measuring:
         one = lambda image: encoder.covariates(state, encoder.coordinates(state, image))
         return jax.vmap(one)(images)
 
-    def _sketch(self, state, image: Array, cotangents: Array, chunk: int) -> Array:
-        return sketch_rows(jacobian_of(self.scorer.encoder, state, image, chunk), cotangents)
+    def _sketch(
+        self, state, image: Array, cotangents: Array, chunk: int
+    ) -> tuple[Array, dict[str, Array]]:
+        operator = jacobian_of(self.scorer.encoder, state, image, chunk)
+        flat = {name: jnp.ravel(value) for name, value in operator.covariates.items()}
+        return sketch_rows(operator, cotangents), flat
 
 
 def _spread(source: Any, images: int, limit: int | None) -> Iterator[Record]:

@@ -23,6 +23,8 @@ class Precision(StrEnum):
     highest = "highest"
     tf32 = "tf32"
     bf16 = "bf16"
+    tf32x3 = "tf32x3"
+    bf16x3 = "bf16x3"
 
 
 Scores = Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")]

@@ -121,6 +121,7 @@ def score(
         from jepa_jax.estimators import Exact
         from jepa_jax.scoring import Scorer
         from jepa_jax.scoring.batch_sizes import worthwhile
+        from jepa_jax.scoring.precision import precision_in_words
         from jepa_jax.scoring.refine import Refinement
         from jepa_jax.scoring.run import check_before_choosing
 
@@ -130,7 +131,8 @@ def score(
         device = jax.devices()[0]
         say(
             f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
-            f"{device.platform} ({device.device_kind}), {method.value}, precision {precision.value}"
+            f"{device.platform} ({device.device_kind}), {method.value}, "
+            f"{precision_in_words(precision.value)}"
         )
         warn_of_idle_gpu(device.platform)
         run_settings = {"views": views, "store": split_store(store), "refine": refinement}

@@ -8,79 +8,106 @@ kept: they would be most of what a Jacobian's rows keep of the forward pass. Bot
 `jit`, and higher derivatives work as for any function.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jepa_jax.primitive import linear_pair, waiting
+from jepa_jax.products import Precision, contract, lower_precision, matmul
 
 Heads = Float[Array, "h t d"]
 
 
-@jax.custom_jvp
 def attention(q: Heads, k: Heads, v: Heads) -> Heads:
-    """softmax(q k^T) v for every head: q (H, Q, D) scaled already, k and v (H, T, D)."""
-    return _weights(q, k) @ v
+    """softmax(q k^T) v for every head: q (H, Q, D) scaled already, k and v (H, T, D).
+
+    Its products, and those of its derivatives, are at the precision that is set
+    (`jepa_jax.products`); the softmax is float32's.
+    """
+    return _attention(q, k, v, lower_precision())
 
 
-@attention.defjvp
-def _attention_jvp(primals, tangents):
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _attention(q: Heads, k: Heads, v: Heads, precision: Precision | None) -> Heads:
+    return matmul(_weights(q, k, precision), v, precision)
+
+
+@_attention.defjvp
+def _attention_jvp(precision, primals, tangents):
     q, k, v = primals
     # A symbolic zero would need a case of its own in every rule; tangents here are never sparse.
     tangents = (jnp.broadcast_to(t, x.shape) for t, x in zip(tangents, primals, strict=True))
-    return _weights(q, k) @ v, _along(*tangents, q, k, v)
+    out = matmul(_weights(q, k, precision), v, precision)
+    return out, _along(*tangents, q, k, v, precision=precision)
 
 
-def _weights(q: Heads, k: Heads) -> Float[Array, "h q k"]:
-    return jax.nn.softmax(q @ k.mT, axis=-1)
+def _weights(q: Heads, k: Heads, precision: Precision | None) -> Float[Array, "h q k"]:
+    return jax.nn.softmax(matmul(q, k.mT, precision), axis=-1)
 
 
-def _tangent(dq: Array, dk: Array, dv: Array, q, k, v) -> Array:
+def _tangent(dq: Array, dk: Array, dv: Array, q, k, v, precision: Precision | None) -> Array:
     """The change of the output with those of q, k and v.
 
     With W = P (dq k^T + q dk^T) elementwise: W v - rowsum(W) P v + P dv. The row sums go with the
     output P v, so that the transpose needs no reduction over (tokens, tokens).
     """
-    weights = _weights(q, k)
-    return _given_weights(dq, dk, dv, q, k, v, weights, weights @ v)
+    weights = _weights(q, k, precision)
+    out = matmul(weights, v, precision)
+    return _given_weights(dq, dk, dv, q, k, v, weights, out, precision)
 
 
-def _given_weights(dq: Array, dk: Array, dv: Array, q, k, v, weights, out) -> Array:
-    change = weights * (dq @ k.mT + q @ dk.mT)
-    return change @ v - change.sum(-1, keepdims=True) * out + weights @ dv
+def _given_weights(dq: Array, dk: Array, dv: Array, q, k, v, weights, out, precision) -> Array:
+    dot = functools.partial(matmul, precision=precision)
+    change = weights * (dot(dq, k.mT) + dot(q, dk.mT))
+    return dot(change, v) - change.sum(-1, keepdims=True) * out + dot(weights, dv)
 
 
-def _cotangent(g: Array, q, k, v) -> tuple[Array, Array, Array]:
+def _cotangent(g: Array, q, k, v, precision: Precision | None) -> tuple[Array, Array, Array]:
     """The transpose of `_tangent` in (dq, dk, dv): dS = P (g v^T - rowsum(g P v))."""
-    weights = _weights(q, k)
-    logits = weights * (g @ v.mT - (g * (weights @ v)).sum(-1, keepdims=True))
-    return logits @ k, logits.mT @ q, weights.mT @ g
+    dot = functools.partial(matmul, precision=precision)
+    weights = _weights(q, k, precision)
+    out = dot(weights, v)
+    logits = weights * (dot(g, v.mT) - (g * out).sum(-1, keepdims=True))
+    return dot(logits, k), dot(logits.mT, q), dot(weights.mT, g)
 
 
-def _many_tangents(along: list[Array], q, k, v) -> Array:
+def _many_tangents(along: list[Array], q, k, v, precision: Precision | None) -> Array:
     """`_tangent` of C tangents of one input, which share the weights."""
-    weights = _weights(waiting(q, along[0]), k)
-    shared = (q, k, v, weights, weights @ v)
+    weights = _weights(waiting(q, along[0]), k, precision)
+    out = matmul(weights, v, precision)
+    shared = (q, k, v, weights, out, precision)
     return jax.vmap(lambda dq, dk, dv: _given_weights(dq, dk, dv, *shared))(*along)
 
 
-def _many_cotangents(g: Float[Array, "c h q d"], q, k, v) -> tuple[tuple[Array, ...], int]:
+def _many_cotangents(
+    g: Float[Array, "c h q d"], q, k, v, precision: Precision | None
+) -> tuple[tuple[Array, ...], int]:
     """`_cotangent` of C cotangents of one input, moved inside of the tokens: (H, Q, C, D).
 
     There every product is one plain matrix product a head, with nothing of (tokens, tokens) to
     transpose but the weights, once for all cotangents.
     """
     g = jnp.moveaxis(g, 0, 2)
-    weights = _weights(waiting(q, g), k)
-    pulled = jnp.einsum("hqcd,hkd->hqck", g, v)
-    pulled -= (g * (weights @ v)[:, :, None]).sum(-1, keepdims=True)
+    weights = _weights(waiting(q, g), k, precision)
+    out = matmul(weights, v, precision)
+    dot = functools.partial(contract, precision=precision)
+    pulled = dot("hqcd,hkd->hqck", g, v)
+    pulled -= (g * out[:, :, None]).sum(-1, keepdims=True)
     logits = weights[:, :, None] * pulled
-    dq = jnp.einsum("hqck,hkd->hqcd", logits, k)
-    dk = jnp.einsum("hqd,hqck->hdck", q, logits).transpose(0, 3, 2, 1)
-    dv = jnp.einsum("hqk,hqcd->hkcd", weights, g)
+    dq = dot("hqck,hkd->hqcd", logits, k)
+    dk = dot("hqd,hqck->hdck", q, logits).transpose(0, 3, 2, 1)
+    dv = dot("hqk,hqcd->hkcd", weights, g)
     return (dq, dk, dv), 2
 
 
 _along = linear_pair(
-    "attention", _tangent, _cotangent, _many_tangents, _many_cotangents, directions=3
+    "attention",
+    _tangent,
+    _cotangent,
+    _many_tangents,
+    _many_cotangents,
+    directions=3,
+    static=("precision",),
 )

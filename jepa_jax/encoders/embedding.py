@@ -143,8 +143,15 @@ def null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> 
     itself, and of the null directions of z those orthogonal to y. An inner layer before any norm
     has none, nor has a head's output.
 
+    In float32 products, whatever precision is set.
+
     Cost: nothing beside one VJP; a projection to K >= width - 1, about 2 K^3 operations.
     """
+    with jax.default_matmul_precision("highest"):
+        return _null_basis(vit, rule, embedding)
+
+
+def _null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> Array:
     k = embedding.shape[0]
     if rule.layer is not None or rule.pool == "pooled":
         directions = jnp.zeros((k, 0), embedding.dtype)

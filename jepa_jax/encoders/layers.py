@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jepa_jax.products import product
+
 
 class LayerNorm(nnx.Module):
     """gamma * (x - mean) / sqrt(var + eps) + beta over the last axis."""
@@ -48,7 +50,7 @@ def _standardize_jvp(eps, primals, tangents):
 
 
 class Linear(nnx.Module):
-    """x @ kernel + bias."""
+    """x @ kernel + bias, at the precision that is set (`jepa_jax.products`)."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True):
         self.kernel = nnx.Param(jnp.zeros((inputs, outputs)))
@@ -60,7 +62,7 @@ class Linear(nnx.Module):
         """The coordinates `start` to `stop` (default: all), and no others computed."""
         kernel, some = self.kernel[...], slice(start, stop)
         whole = (start, stop) == (0, None)
-        y = x @ (kernel if whole else kernel[:, some])
+        y = product(x, kernel if whole else kernel[:, some])
         if self.bias is None:
             return y
         return y + (self.bias[...] if whole else self.bias[some])

@@ -17,6 +17,7 @@ from jepa_jax.encoders.activations import ACTIVATIONS
 from jepa_jax.encoders.attention import attention
 from jepa_jax.encoders.layers import LayerNorm, Linear
 from jepa_jax.encoders.rotary import rotate
+from jepa_jax.products import product
 from jepa_jax.recompute import recomputed
 
 Grid = tuple[int, int]  # Rows and columns of patches.
@@ -288,14 +289,17 @@ class ViT(nnx.Module):
         """
         patches = self._patches(image)
         factors = self._patch_factors()
-        return patches if factors is None else patches @ factors[0]
+        if factors is None:
+            return patches
+        # Whatever precision is set: these are the inputs, and differentiated nowhere.
+        return jnp.matmul(patches, factors[0], precision=jax.lax.Precision.HIGHEST)
 
     def tokens_at(self, coordinates: Float[Array, "r c n"]) -> Float[Array, "t d"]:
         """`tokens` of the image that has these `coordinates`."""
         factors = self._patch_factors()
         if factors is None:
             return self._with_prefix(self.patch(coordinates))
-        x = coordinates @ factors[1]
+        x = product(coordinates, factors[1])
         bias = self.patch.bias
         return self._with_prefix(x if bias is None else x + bias[...])
 

@@ -22,8 +22,8 @@ from jepa_jax.evaluation.scored import (
 )
 from jepa_jax.evaluation.shared_images import Shared
 from jepa_jax.evaluation.timing import input_seconds
+from jepa_jax.products import Precision
 from jepa_jax.scoring import Scorer
-from jepa_jax.scoring.precision import Precision
 from jepa_jax.store.manifest import is_scores_folder
 
 

@@ -12,11 +12,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators.estimate import Estimate, Estimator
+from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.known_answers import check_device
-from jepa_jax.scoring.precision import Precision, matmul_precision, numerics
+from jepa_jax.scoring.precision import matmul_precision, numerics
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
 from jepa_jax.xla import jit

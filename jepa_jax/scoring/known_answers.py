@@ -16,13 +16,20 @@ import numpy as np
 from jepa_jax.encoders.attention import attention
 from jepa_jax.encoders.layers import standardize
 from jepa_jax.estimators.volume import volume
-from jepa_jax.scoring.precision import Precision, numerics
+from jepa_jax.products import Precision, product
+from jepa_jax.scoring.precision import numerics
 from jepa_jax.xla import default_device, jit
 
-# The largest error allowed, relative to the largest entry: of sums in float32, and of products
-# whose operands have so many bits.
+# The largest error allowed, relative to the largest entry: of sums in float32, and of attention,
+# whose products' operands are rounded.
 _FLOAT32 = 3e-5
-_PRODUCTS: dict[str, float] = {"highest": _FLOAT32, "tf32": 4e-3, "bf16": 3e-2}
+_ATTENTION: dict[Precision, float] = {
+    "highest": 4 * _FLOAT32,
+    "tf32": 1.6e-2,
+    "bf16": 0.12,
+    "tf32x3": 4 * _FLOAT32,
+    "bf16x3": 2e-3,
+}
 # Of the log-volume of 48 values over three decades, nats, whatever the products are.
 _VOLUME = 1e-2
 
@@ -45,15 +52,15 @@ def check_device(precision: Precision) -> dict[str, float]:
 def _check(precision: Precision, device: Any, x64: bool) -> dict[str, float]:
     allowed = {
         "layer_norm": _FLOAT32,
-        "attention": 4 * _PRODUCTS[precision],
-        "product": _PRODUCTS[precision],
+        "attention": _ATTENTION[precision],
+        "product": _FLOAT32,
         "log_volume": _VOLUME,
     }
     with numerics(precision):
         errors = {
             "layer_norm": _layer_norm(),
             "attention": _attention(),
-            "product": _product(),
+            "product": _product(precision),
             "log_volume": _log_volume(),
         }
     wrong = [
@@ -111,10 +118,42 @@ def _attention() -> float:
     return _relative(jit(rows)(*map(_single, (q, k, v, g))), expected)
 
 
-def _product() -> float:
+def _product(precision: Precision) -> float:
+    """A product, and what it pulls back, of operands that are rounded as the precision says."""
     rng = np.random.default_rng(2)
-    a, b = rng.normal(size=(2, 256, 256))
-    return _relative(jit(jnp.matmul)(_single(a), _single(b)), a @ b)
+    x, kernel, g = (a.astype(np.float32) for a in rng.normal(size=(3, 256, 256)))
+
+    def run(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+        y, pull = jax.vjp(lambda x: product(x, kernel), x)
+        return y, pull(g)[0]
+
+    forward, back = jit(run)(*map(_single, (x, kernel, g)))
+    return max(
+        _relative(forward, _multiplied(x, kernel, precision)),
+        _relative(back, _multiplied(g, kernel.T, precision)),
+    )
+
+
+def _multiplied(a: np.ndarray, b: np.ndarray, precision: Precision) -> np.ndarray:
+    """a @ b by the definition of the precision, in float64."""
+    wide = lambda x: x.astype(np.float64)
+    if precision == "highest":
+        return wide(a) @ wide(b)
+    dropped = {"bf16": 16, "tf32": 13}[precision.removesuffix("x3")]
+    high_a, high_b = _rounded(a, dropped), _rounded(b, dropped)
+    found = wide(high_a) @ wide(high_b)
+    if not precision.endswith("x3"):
+        return found
+    rest_a, rest_b = _rounded(a - high_a, dropped), _rounded(b - high_b, dropped)
+    return found + wide(high_a) @ wide(rest_b) + wide(rest_a) @ wide(high_b)
+
+
+def _rounded(a: np.ndarray, dropped: int) -> np.ndarray:
+    """float32 without its last `dropped` bits, to the nearest, ties to even."""
+    bits = a.view(np.uint32)
+    half = np.uint32((1 << (dropped - 1)) - 1) + (bits >> np.uint32(dropped) & np.uint32(1))
+    kept = bits + half & ~np.uint32((1 << dropped) - 1)
+    return kept.view(np.float32)
 
 
 def _log_volume() -> float:

@@ -1,44 +1,39 @@
-"""Matrix-product precisions by name, and what each platform has of them."""
+"""Precisions of a scorer's matrix products by name, and where each is worth asking for."""
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal, get_args
 
 import jax
 
+from jepa_jax.products import PRECISIONS, SETTINGS, Precision, cpu_multiplies_bf16
 from jepa_jax.xla import default_device
 
-Precision = Literal["highest", "tf32", "bf16"]
-
-# XLA computes float32 products on a CPU whatever it is asked for: a name that changes nothing
-# would be a lie in the manifest.
-_PRESETS: dict[str, dict[str, str]] = {
-    "cpu": {"highest": "highest"},
-    "gpu": {"highest": "highest", "tf32": "tensorfloat32", "bf16": "BF16_BF16_F32"},
-    "tpu": {"highest": "highest", "bf16": "bfloat16"},
+# The platforms that compute products at a precision faster than in float32. The others compute the
+# same numbers, for tests and calibrations. A TPU's float32 product is six of its bfloat16 ones, a
+# GPU's tensor cores have both kinds.
+_FASTER: dict[Precision, tuple[str, ...]] = {
+    "tf32": ("gpu",),
+    "tf32x3": ("gpu",),
+    "bf16": ("gpu", "tpu"),
+    "bf16x3": ("gpu", "tpu"),
 }
 
 
-def matmul_precision(
-    precision: Precision, platform: str | None = None
-) -> contextlib.AbstractContextManager:
-    """Context in which functions are traced with matrix products in `precision`.
+def matmul_precision(precision: Precision) -> contextlib.AbstractContextManager:
+    """Context in which functions are traced with an encoder's matrix products in `precision`.
 
-    "highest": float32 everywhere. "tf32": inputs rounded to 10 bits of mantissa (GPU). "bf16":
-    inputs rounded to 7 bits, sums in float32 (GPU, TPU). K x K linear algebra is not affected.
+    "highest": float32. "tf32" and "bf16": operands rounded to 10 and 7 bits of mantissa, sums in
+    float32. "tf32x3" and "bf16x3": three such products, of what is rounded and of the rest, which
+    have float32's accuracy but for a few bits: errors of 2^-21 and 2^-16 of an operand. Forward
+    pass, tangents and cotangents alike; normalisations, softmax, the residual stream and K x K
+    linear algebra are not affected. The numbers are the same on every platform, to the order of
+    sums (`jepa_jax.products`).
 
-    Raises `ValueError` on an unknown name, or one that the platform does not have.
+    Raises `ValueError` on an unknown name.
     """
-    if precision not in get_args(Precision):
-        raise ValueError(f"`precision` must be one of {get_args(Precision)}, got {precision!r}")
-    on: str = default_device().platform if platform is None else platform
-    presets = _PRESETS.get(on, _PRESETS["gpu"])
-    if precision not in presets:
-        raise ValueError(
-            f"`precision` {precision!r} is not available on {on}: "
-            f"use {' or '.join(map(repr, presets))}"
-        )
-    return jax.default_matmul_precision(presets[precision])
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {PRECISIONS}, got {precision!r}")
+    return jax.default_matmul_precision(SETTINGS[precision])
 
 
 @contextlib.contextmanager
@@ -56,3 +51,24 @@ def numerics(precision: Precision) -> Iterator[None]:
         jax.debug_infs(False),
     ):
         yield
+
+
+def is_faster(precision: Precision, platform: str | None = None) -> bool:
+    """Whether a platform (default: JAX's) has such products faster than float32's."""
+    platform = platform or default_device().platform
+    if platform == "cpu":
+        return precision.startswith("bf16") and cpu_multiplies_bf16()
+    return platform in _FASTER.get(precision, ())
+
+
+def precision_in_words(precision: Precision, platform: str | None = None) -> str:
+    """What is said of it before a run, with whether it gains anything on this platform.
+
+    >>> precision_in_words("highest")
+    'precision highest'
+    >>> precision_in_words("tf32", "cpu")
+    'precision tf32 (the numbers of a GPU or TPU, no faster here than highest)'
+    """
+    slow = precision != "highest" and not is_faster(precision, platform)
+    gains = " (the numbers of a GPU or TPU, no faster here than highest)" if slow else ""
+    return f"precision {precision}{gains}"

@@ -6,8 +6,8 @@ from typing import Self
 from jepa_jax.encoders.encoder import Origin
 from jepa_jax.encoders.loading import load_encoder
 from jepa_jax.estimators.estimate import Estimator
+from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_scorer import BatchScorer
-from jepa_jax.scoring.precision import Precision
 
 
 @dataclasses.dataclass(frozen=True)

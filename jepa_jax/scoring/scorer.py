@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 class Scorer(BatchScorer):
     """JEPA-SCOREs of images by one encoder and one estimator.
 
-    `precision`: "highest" (float32 matrix products), "tf32" or "bf16", where the device has them.
+    `precision`: "highest" (float32 matrix products), "tf32", "bf16", "tf32x3" or "bf16x3": what the
+    encoder's products are of (`jepa_jax.scoring.precision.matmul_precision`).
     `batch_size` images are computed at once, and `chunk` cotangents for each (defaults: by the
     platform and the sizes). `processes`: on a CPU, that many worker processes of a share of the
     cores each, up to one a core: more images/s where an image takes seconds, after each has
@@ -20,7 +21,7 @@ class Scorer(BatchScorer):
     image, the settings and `seed` alone, to rounding: not on the batch or process that it is
     computed in.
 
-    Raises `ValueError` on a precision that the device does not have, a size below 1, or more
+    Raises `ValueError` on an unknown precision, a size below 1, or more
     processes than cores.
 
     >>> import numpy as np

@@ -47,7 +47,7 @@ def test_score_then_show(photos, tmp_path):
     [
         (["nowhere", "--encoder", "embedded"], "no file or folder 'nowhere'"),
         (["{photos}", "--encoder", "dinov9"], "neither a folder, nor 'embedded'"),
-        (["{photos}", "--encoder", "embedded", "--precision", "tf32"], "not available on cpu"),
+        (["{photos}", "--encoder", "embedded", "--precision", "fp8"], "fp8"),
         (["{photos}", "--encoder", "embedded", "--image-size", "30"], "patch size 7"),
         (
             ["{photos}", "--encoder", "embedded", "--embedding", "mode"],

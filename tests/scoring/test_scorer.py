@@ -101,7 +101,7 @@ def test_errors_name_what_arrived(scorer, images, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"precision": "tf32"}, "'tf32' is not available on cpu: use 'highest'"),
+        ({"precision": "fp8"}, r"`precision` must be one of \('highest', 'tf32', .*got 'fp8'"),
         ({"precision": "half"}, "`precision` must be one of"),
         ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
         ({"chunk": 0}, "`chunk` must be at least 1, got 0"),
