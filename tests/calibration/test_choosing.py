@@ -50,9 +50,7 @@ def times(slower, monkeypatch, batches=8) -> dict[str, float]:
     """What a measurement of so many batches notes of a machine; its first batch compiles."""
     machine = Machine(slower)
     monkeypatch.setattr(measuring, "time", machine)
-    run = object.__new__(measuring._Measuring)
-    run.scorer = SimpleNamespace(encoder=SimpleNamespace(state=None))
-    run._seconds, run._seconds_of_covariates = [], []
+    run = measuring._Measuring(SimpleNamespace(encoder=SimpleNamespace(state=None)))
     compiling = itertools.chain([100.0], itertools.repeat(0.0))
     run._compiled = lambda *_: machine.work(EXACT + next(compiling))
     run._covariates = lambda *_: machine.work(COVARIATES)
