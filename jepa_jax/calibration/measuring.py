@@ -22,6 +22,7 @@ from jepa_jax.estimators.sketch.measurement import (
     FEWEST,
     Measurement,
     choose_and_restrict,
+    flat_covariates,
     measure,
     sketch_rows,
 )
@@ -293,8 +294,7 @@ class _Measuring:
         self, state, image: Array, cotangents: Array, chunk: int
     ) -> tuple[Array, dict[str, Array]]:
         operator = jacobian_of(self.scorer.encoder, state, image, chunk)
-        flat = {name: jnp.ravel(value) for name, value in operator.covariates.items()}
-        return sketch_rows(operator, cotangents), flat
+        return sketch_rows(operator, cotangents), flat_covariates(operator)
 
 
 def _spread(source: Any, images: int, limit: int | None) -> Iterator[Record]:

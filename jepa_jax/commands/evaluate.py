@@ -86,12 +86,11 @@ def evaluate(
     """
     with plain_errors() as command:
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
-        import jax
-
         from jepa_jax.encoders import load_encoder
         from jepa_jax.evaluation import default_detectors
         from jepa_jax.evaluation import evaluate as run
         from jepa_jax.store.folder import check_ours
+        from jepa_jax.xla import default_device
 
         check_ours(out, lambda name: name in _OURS)
         if importlib.util.find_spec("sklearn") is None:
@@ -105,7 +104,7 @@ def evaluate(
         loaded = None
         if encoder is not None:
             loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
-            platform = jax.devices()[0].platform
+            platform = default_device().platform
             say(f"{encoder} ({loaded.rule}, {loaded.image_size} px) on {platform}")
             warn_of_idle_gpu(platform)
         calibrated = None

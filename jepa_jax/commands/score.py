@@ -115,8 +115,6 @@ def score(
         check_settings(method_settings, [method.value])
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
 
-        import jax
-
         from jepa_jax.encoders import load_encoder
         from jepa_jax.estimators import Exact
         from jepa_jax.scoring import Scorer
@@ -124,11 +122,12 @@ def score(
         from jepa_jax.scoring.precision import precision_in_words
         from jepa_jax.scoring.refine import Refinement
         from jepa_jax.scoring.run import check_before_choosing
+        from jepa_jax.xla import default_device
 
         refinement = Refinement(**shares) if any(shares.values()) else None
         opened = open_images(source, image_column, id_column, allow_outside)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
-        device = jax.devices()[0]
+        device = default_device()
         say(
             f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
             f"{device.platform} ({device.device_kind}), {method.value}, "

@@ -28,6 +28,26 @@ CONFIG = ViTConfig(
 )
 
 
+def check_null_directions(config: ViTConfig, rule: EmbeddingRule, count: int) -> None:
+    """They are orthonormal, null to the LayerNorm's epsilon of 1e-9, and nothing else is null."""
+    model = random_model(config)
+    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
+    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
+
+    @quick_jit
+    def both(x):
+        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
+
+    jacobian, null = map(np.asarray, both(image))
+    jacobian = jacobian.reshape(-1, image.size)
+    assert null.shape == (rule.size(config), count)
+    assert embeddings.null_count(config, rule) == count
+    np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
+    sigma = np.linalg.svd(jacobian, compute_uv=False)
+    assert np.abs(null.T @ jacobian).max(initial=0) < 1e-7 * sigma[0]
+    assert (sigma < 1e-7 * sigma[0]).sum() == count
+
+
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     ("rule", "count"),
@@ -44,19 +64,7 @@ CONFIG = ViTConfig(
     ],
 )
 def test_null_directions_are_null_and_all_there_are(rule, count):
-    model, rule = random_model(CONFIG), EmbeddingRule.parse(rule)
-    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
-    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
-    jacobian = np.asarray(quick_jit(jax.jacrev(embed))(image)).reshape(-1, image.size)
-    null = quick_jit(lambda x: embeddings.null_basis(model, rule, embed(x)))(image)
-    null = np.asarray(null)
-    assert null.shape == (rule.size(CONFIG), count)
-    assert embeddings.null_count(CONFIG, rule) == count
-    np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
-    sigma = np.linalg.svd(jacobian, compute_uv=False)
-    # Null to the LayerNorm's epsilon of 1e-9; and nothing else is.
-    assert np.abs(null.T @ jacobian).max(initial=0) < 1e-7 * sigma[0]
-    assert (sigma < 1e-7 * sigma[0]).sum() == count
+    check_null_directions(CONFIG, EmbeddingRule.parse(rule), count)
 
 
 @pytest.mark.usefixtures("x64")
@@ -66,41 +74,13 @@ def test_null_directions_are_null_and_all_there_are(rule, count):
 )
 def test_null_directions_of_a_projection_to_about_the_width_or_more(projection, normalized, count):
     config = dataclasses.replace(CONFIG, projection=projection)
-    model, rule = random_model(config), EmbeddingRule("cls", None, True, normalized)
-    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
-    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
-
-    @quick_jit
-    def both(x):
-        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
-
-    jacobian, null = map(np.asarray, both(image))
-    jacobian = jacobian.reshape(-1, image.size)
-    assert null.shape == (projection, count)
-    assert embeddings.null_count(config, rule) == count
-    np.testing.assert_allclose(null.T @ null, np.eye(count), atol=1e-12)
-    sigma = np.linalg.svd(jacobian, compute_uv=False)
-    assert np.abs(null.T @ jacobian).max() < 1e-7 * sigma[0]
-    assert (sigma < 1e-7 * sigma[0]).sum() == count
+    check_null_directions(config, EmbeddingRule("cls", None, True, normalized), count)
 
 
 @pytest.mark.usefixtures("x64")
 def test_null_directions_where_the_norm_follows_the_pooling():
     config = dataclasses.replace(CONFIG, norm_pooled=True)
-    model, rule = random_model(config), EmbeddingRule("mean")
-    image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
-    embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
-
-    @quick_jit
-    def both(x):
-        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
-
-    jacobian, null = map(np.asarray, both(image))
-    sigma = np.linalg.svd(jacobian.reshape(-1, image.size), compute_uv=False)
-    assert null.shape == (24, 2)
-    assert embeddings.null_count(config, rule) == 2
-    assert np.abs(null.T @ jacobian.reshape(-1, image.size)).max() < 1e-7 * sigma[0]
-    assert (sigma < 1e-7 * sigma[0]).sum() == 2
+    check_null_directions(config, EmbeddingRule("mean"), 2)
 
 
 FORMS = "must be one of 'cls', 'mean', 'projected', 'cls@N', 'mean@N'"

@@ -61,11 +61,16 @@ def measure(
     factor = factors.factorise(jacobian.rows(basis.T))
     score = factors.log_volume(factor).astype(dtype)
     small = factors.root(factor).astype(dtype)
-    flat = {name: jnp.ravel(value) for name, value in jacobian.covariates.items()}
+    flat = flat_covariates(jacobian)
     same = jacobian_of_function(lambda x: small @ x, jnp.zeros(small.shape[0], dtype))
     values = {name: e(same, key).log_volume for name, e in (others or {}).items()}
     root = jnp.matmul(basis, small, precision=jax.lax.Precision.HIGHEST)
     return Measurement(score, root, flat, values)
+
+
+def flat_covariates(jacobian: Jacobian) -> dict[str, Float[Array, " f"]]:
+    """`Measurement.covariates` of a Jacobian."""
+    return {name: jnp.ravel(value) for name, value in jacobian.covariates.items()}
 
 
 def restrict(measured: Measurement, cotangents: Float[np.ndarray, "p k"]) -> Measurement:
