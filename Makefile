@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test lint format docs bench bench-accelerator clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m jepa_jax.demo
@@ -28,6 +28,10 @@ docs: $(VENV)/installed-docs
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.exact --out build/benchmarks
+
+# With JAX for the accelerator in $(VENV): $(BIN)/pip install 'jax[cuda13]' or 'jax[tpu]'.
+bench-accelerator: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.accelerator --out build/benchmarks
 
 clean:
 	rm -rf $(VENV) build *.egg-info scores-demo

@@ -57,6 +57,11 @@ def jit(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
         with _tracing_ours(), jax.disable_jit(False):
             return compiled(*args, **kwargs)
 
+    def trace(*args: Any, **kwargs: Any) -> Any:
+        with _tracing_ours():
+            return compiled.trace(*args, **kwargs)
+
+    setattr(call, "trace", trace)  # noqa: B010
     return call
 
 

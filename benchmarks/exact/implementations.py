@@ -118,30 +118,13 @@ def ours_a_core(folder: Path) -> Run:
 
 
 def sketched(folder: Path) -> Run:
-    """A sketch of SKETCH cotangents with all covariates. Its calibration is of random numbers in
-    the shapes of real ones: the time is right, the score means nothing."""
-    import jax
-    import jax.numpy as jnp
-
-    from jepa_jax import Scorer, Sketch, SketchSamples, load_encoder
-    from jepa_jax.estimators.sketch.measurement import Measurement
+    """A sketch of SKETCH cotangents with all covariates: its time alone means something."""
+    from benchmarks.shared.sketches import random_sketch
+    from jepa_jax import Scorer, load_encoder
 
     encoder = load_encoder(folder)
     image = image_of(folder)
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(
-        encoder.covariates,
-        encoder.state,
-        jax.eval_shape(encoder.coordinates, encoder.state, jnp.asarray(image)),
-    )
-    n, k = 128, encoder.embedding_size
-    measured = Measurement(
-        rng.standard_normal(n),
-        np.linalg.cholesky(np.eye(SKETCH) + np.zeros((n, 1, 1))),
-        {name: rng.standard_normal((n, s.size)) for name, s in shapes.items()},
-    )
-    fitted = SketchSamples(np.eye(SKETCH, k), measured, k - 2).fit(SKETCH)
-    scorer = Scorer(encoder, Sketch(fitted.calibration))
+    scorer = Scorer(encoder, random_sketch(encoder, SKETCH))
     images = image[None].repeat(scorer.plan(*image.shape[:2]).batch, 0)
 
     def score() -> float:

@@ -1,27 +1,58 @@
 """Three groups of images: crops of photographs, textures, and what no camera takes."""
 
+import functools
+
 import numpy as np
 from PIL import Image
 
-PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "rocket", "moon", "coins", "retina")
+from jepa_jax.data import Record
+
+# Of scikit-image's package, and two of scikit-learn's.
+PHOTOGRAPHS = (
+    *("astronaut", "camera", "chelsea", "coffee", "rocket", "moon", "coins", "retina"),
+    *("china.jpg", "flower.jpg"),
+)
 TEXTURES = ("brick", "grass", "gravel")
+GROUPS = ("photographs", "textures", "odd")
 
 
-def groups(count: int, side: int, seed: int = 0) -> dict[str, list[Image.Image]]:
-    """`count` images of each group, of 2 `side` pixels or so; the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    return {
-        "photographs": [_crop(PHOTOGRAPHS[i % len(PHOTOGRAPHS)], rng) for i in range(count)],
-        "textures": [_crop(TEXTURES[i % len(TEXTURES)], rng) for i in range(count)],
-        "odd": [_odd(i, 2 * side, rng) for i in range(count)],
-    }
+def records(count: int, side: int) -> list[Record]:
+    """`count` images of each group, in turn, each the same whatever the count.
+
+    Odd images are of 2 `side` pixels; a crop is as large as it is.
+    """
+    return [
+        Record(f"{group}-{i:03d}", group, functools.partial(image, group, i, side))
+        for i in range(count)
+        for group in GROUPS
+    ]
+
+
+def image(group: str, index: int, side: int) -> Image.Image:
+    """The index-th image of a group."""
+    rng = np.random.default_rng([GROUPS.index(group), index])
+    if group == "odd":
+        return _odd(index, 2 * side, rng)
+    names = PHOTOGRAPHS if group == "photographs" else TEXTURES
+    return _crop(names[index % len(names)], rng)
+
+
+@functools.cache
+def _whole(name: str) -> Image.Image:
+    if name.endswith(".jpg"):
+        from sklearn.datasets import load_sample_image
+
+        pixels = load_sample_image(name)
+    else:
+        import skimage.data
+
+        pixels = getattr(skimage.data, name)()
+    return Image.fromarray(np.asarray(pixels)).convert("RGB")
 
 
 def _crop(name: str, rng: np.random.Generator) -> Image.Image:
     """A square of a third to the whole of an image, at a random place."""
-    import skimage.data
-
-    image = Image.fromarray(np.asarray(getattr(skimage.data, name)())).convert("RGB")
+    image = _whole(name)
     side = int(min(image.size) * rng.uniform(1 / 3, 1))
     left, top = (int(rng.integers(0, length - side + 1)) for length in image.size)
     return image.crop((left, top, left + side, top + side))

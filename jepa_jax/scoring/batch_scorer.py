@@ -148,6 +148,25 @@ class BatchScorer:
             result = self._compiled(self.encoder.state, fitted, images[fill], keys, plan.chunk)
         return lambda: _scores(result, count)
 
+    def traced(self, height: int, width: int) -> jax.stages.Traced:
+        """The program of one batch of images of this size, traced and not compiled.
+
+        `.lower().compile()` of it takes (encoder.state, estimator or None, images, keys), and has
+        XLA's plan of the memory; `.lower(lowering_platforms=("cuda",))` is for a device that is not
+        here. None where the estimator is settings alone, with nothing fitted.
+        """
+        plan, encoder = self.plan(height, width), self.encoder
+        shape = (plan.batch, height, width, encoder.config.channels)
+        keys = jax.eval_shape(lambda: keys_of(0, [""] * plan.batch))
+        with numerics(self.precision):
+            return self._compiled.trace(
+                encoder.state,
+                self.estimator if self._fitted else None,
+                jax.ShapeDtypeStruct(shape, np.float32),
+                keys,
+                plan.chunk,
+            )
+
     def _in_a_worker(
         self, images: Float[np.ndarray, "b h w c"], names: Sequence[str | bytes]
     ) -> Scores:
