@@ -31,9 +31,14 @@ class Run:
     """One process of the command; reads what it says of where it is."""
 
     def __init__(
-        self, work: Path, settings: dict[str, Any], arguments: Sequence[str], cached: bool
+        self,
+        work: Path,
+        name: str,
+        settings: dict[str, Any],
+        arguments: Sequence[str],
+        cached: bool,
     ):
-        self.temporary = work / "temporary"
+        self.temporary = work / f"{name}-temporary"
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir()
         environment = os.environ | {"TMPDIR": str(self.temporary)}
@@ -49,7 +54,7 @@ class Run:
         self.told = float("inf")
         self.rows = {"rows": 0, "refine": 0}
         self._news = threading.Condition()
-        self.errors = (work / "errors.txt").open("w+b")
+        self.errors = (work / f"{name}-errors.txt").open("w+b")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.kills.command", json.dumps(settings), *arguments],
             stdout=subprocess.PIPE,
@@ -150,7 +155,7 @@ class Trials:
             arguments += ["--calibration", str(self.work / "calibration")]
         if kind == "refine":
             arguments += ["--refine", "30%", "--refine-high", "10%"]
-        return Run(self.work, at_write, arguments, cached)
+        return Run(self.work, f"{kind}-{processes}", at_write, arguments, cached)
 
     def run_undisturbed(self, runs: Iterable[tuple[str, int]]) -> None:
         """Each kind of run to its end; those that compile for all, twice."""

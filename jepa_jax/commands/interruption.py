@@ -3,13 +3,15 @@
 Python runs its signal handlers between two steps of the main thread, and an exception raised there
 may be lost: inside a callback of XLA, or an import. So the first signal sets a flag, which the loop
 over rows looks at; and a thread that waits for signals sees a second one while the main thread is
-in a compiler. Before the first row, nothing is there to be kept: then it is an exception as usual.
+in a compiler. Before the first row, nothing is there to be kept: then it is an exception as usual,
+raised again where a callback had swallowed it.
 """
 
 import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from types import FrameType
@@ -20,6 +22,8 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 # Within so many seconds it is the same wish twice: `timeout` tells a process and then its group.
 _SAME = 0.5
+# After so many seconds an exception that was lost is raised again: the callback is over by then.
+_AGAIN = 0.05
 
 
 class Interruption:
@@ -32,7 +36,7 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._since = 0.0
-        self._keeping = self._running = False
+        self._keeping = self._running = self._repeating = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -47,6 +51,7 @@ class Interruption:
             if before is not signal.SIG_IGN:
                 self._before[number] = before
                 signal.signal(number, self._in_main)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         threading.Thread(target=self._watch, daemon=True, name="signals").start()
         return self
 
@@ -55,6 +60,7 @@ class Interruption:
             signal.signal(number, before)
         if self._running:
             self._running = False
+            sys.unraisablehook = self._hook
             signal.set_wakeup_fd(self._wakeup)
             self._writer.close()  # Ends the thread, which closes the other end.
 
@@ -85,6 +91,21 @@ class Interruption:
         if not self._keeping:
             raise KeyboardInterrupt
 
+    def _on_unraisable(self, what: Any) -> None:
+        """In place of Python's report of an exception that nobody gets, of a callback."""
+        if what.exc_type is not KeyboardInterrupt or self.signal is None:
+            return self._hook(what)
+        again = threading.Timer(_AGAIN, self._repeat, [self.signal])
+        again.daemon = True
+        again.start()
+        return None
+
+    def _repeat(self, number: int) -> None:
+        if self._running and hasattr(signal, "pthread_kill"):  # Windows: the next row ends it.
+            self._repeating = True  # It is not a second wish.
+            # Not `_thread.interrupt_main`: that wakes no system call.
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
     def _note(self, number: int) -> bool:
         """Notes the first signal; whether this is a second one."""
         now = time.monotonic()
@@ -103,6 +124,9 @@ class Interruption:
                     _write("ending; once more ends at once")
                     continue
                 for number in set(numbers).intersection(self._before):
+                    if self._repeating:
+                        self._repeating = False
+                        continue
                     if self.signal is None:
                         self._reader.settimeout(_SAME)
                     if self._note(number):

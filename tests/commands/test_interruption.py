@@ -49,6 +49,24 @@ with plain_errors() as command:
             progress.advance(row)
             print("row", row, flush=True)
 """
+# Before any row: in a callback of the garbage collector, as JAX has one; its exceptions are lost.
+SWALLOWED = """
+import gc, time
+from jepa_jax.commands.terminal import plain_errors
+
+def callback(phase, info):
+    if phase == "start":
+        print("here", flush=True)
+        time.sleep(30)
+
+with plain_errors() as command:
+    command.stopped = "stopped"
+    gc.callbacks.append(callback)
+    gc.collect()
+    gc.callbacks.remove(callback)
+    time.sleep(30)  # Importing, compiling.
+    print("lost")
+"""
 # The main thread in what looks at no signal, as a compiler does.
 DEAF = """
 import ctypes
@@ -98,6 +116,19 @@ def test_a_lost_exception_is_not_a_lost_signal():
     assert process.returncode == 130, stderr
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_exception_that_a_callback_swallows_is_raised_again(name):
+    with started(SWALLOWED, "here") as process:
+        begun = time.monotonic()
+        process.send_signal(getattr(signal, name))
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + getattr(signal, name), stderr
+    assert time.monotonic() - begun < 25  # Neither sleep is waited for.
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert "stopped" in stderr
+
+
 def test_the_second_signal_ends_what_hears_none():
     with started(DEAF, "here") as process:
         time.sleep(0.5)  # Until it waits.
@@ -121,6 +152,7 @@ def patient(monkeypatch):
 
 @pytest.mark.usefixtures("patient")
 def test_handlers_are_as_they_were_afterwards():
+    hook = sys.unraisablehook  # pytest has one of its own.
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As `nohup` leaves it.
     try:
@@ -133,6 +165,7 @@ def test_handlers_are_as_they_were_afterwards():
         signal.signal(signal.SIGHUP, before[2])
     after = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     assert after == before
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.usefixtures("patient")
