@@ -13,7 +13,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -32,6 +32,8 @@ _NAMES = (
 _OF_STORAGE = {getattr(errno, name) for name in _NAMES if hasattr(errno, name)}
 # Where a file may be missing or closed off because all that was beside it is.
 _OF_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
+# The path itself is what is wrong: a folder, links that lead in a circle, a name of no file system.
+_OF_PATH = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 # The libraries that read addresses have kinds of their own, not always of `OSError`.
 _OF_NETWORK = {
     *("ConnectionError", "TimeoutError", "Timeout", "TimeoutException", "TransportError"),
@@ -49,13 +51,13 @@ class StorageFailed(OSError):
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same image may be read another time: what failed is not its content.
+    """Whether the same image may be read another time: what failed is not its content or path.
 
     >>> is_transient(FileNotFoundError(2, "No such file")), is_transient(ValueError("corrupt"))
     (True, False)
     """
     if is_storage_error(error):
-        return True
+        return cast(OSError, error).errno not in _OF_PATH
     names = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, MemoryError) or bool(names & _OF_NETWORK)
 
@@ -69,7 +71,8 @@ def was_transient(text: str | None) -> bool:
     kind, _, rest = (text or "").partition(": ")
     of_system = getattr(builtins, kind, None)
     if isinstance(of_system, type) and issubclass(of_system, OSError) and rest.startswith("[Errno"):
-        return True
+        number = rest.removeprefix("[Errno").partition("]")[0].strip()
+        return not (number.isdecimal() and int(number) in _OF_PATH)
     return kind == "MemoryError" or kind in _OF_NETWORK
 
 

@@ -147,6 +147,9 @@ NoConnection = type("ConnectionError", (OSError,), {})
 @pytest.mark.parametrize(
     ("error", "transient"),
     [
+        (OSError(errno.EISDIR, "Is a directory", "a.png"), False),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "a.png"), False),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a.png"), False),
         (FileNotFoundError(errno.ENOENT, "No such file or directory"), True),
         (PermissionError(errno.EACCES, "Permission denied"), True),
         (TimeoutError("timed out"), True),
@@ -165,6 +168,8 @@ def test_transient_and_permanent_are_told_apart(error, transient):
 def test_errors_in_words_say_their_kind_and_are_known_by_it_later():
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "b.png")
     assert was_transient(in_words(missing))
+    for number in (errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG):
+        assert not was_transient(in_words(OSError(number, os.strerror(number), "a.png")))
     assert in_words(AssertionError()) == "AssertionError: no message"
     assert not was_transient(in_words(AssertionError()))
     assert not was_transient("UnreadableImage: truncated PNG file (image file is truncated)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from jepa_jax.data.left_out import LeftOut, left_out
@@ -72,7 +72,10 @@ class Chain:
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """What lies beside the sources, and what the first of them leaves out."""
-        return self.skipped + (left_out(self.sources[0]) if self.sources else ())
+        first = left_out(self.sources[0]) if self.sources else ()
+        if len(self.sources) > 1:
+            first = tuple(replace(e, kind=f"{e.kind} (of the first file)") for e in first)
+        return self.skipped + first
 
 
 @dataclass(frozen=True)

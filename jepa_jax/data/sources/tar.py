@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 from collections import Counter
@@ -17,11 +18,14 @@ from PIL import Image
 from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS, decode
 from jepa_jax.data.files import open_regular, stamp_of
+from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
 from jepa_jax.data.sources.tar_links import Links
 from jepa_jax.data.sources.tar_members import DAMAGE, content, members, open_tar, refuse_large
 
 TAR_EXTENSIONS = kinds.SHARDS["tar"]
+# So many members are looked at before a run: enough to see what an archive holds.
+_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class Tar:
     """The images in a tar archive, by their names or first bytes, in the archive's order.
 
     The id is '<archive name>/<member name>'; `label` replaces the archive's name. Hidden members
-    (macOS leaves '._photo.jpg' beside 'photo.jpg') and other files are left out. A link to another
-    member is that member's image. An archive in the archive, and a member in a format that Pillow
-    cannot decode here (.heic), are records whose `load()` says so.
+    (macOS leaves '._photo.jpg' beside 'photo.jpg') and other files are left out: `left_out` counts
+    them. A link to another member is that member's image. An archive in the archive, and a member
+    in a format that Pillow cannot decode here (.heic), are records whose `load()` says so.
 
     Of a plain tar, a record holds where its bytes lie and reads them in `load()`; of a gzipped one,
     which cannot be entered in the middle, it holds the bytes. Where the archive is truncated or
@@ -68,7 +72,7 @@ class Tar:
                 links = Links(self.path)
                 for tar, member in members(file):
                     record = self._record(tar, member, label, links, zipped)
-                    if record is not None:
+                    if isinstance(record, Record):
                         yield Record(record.id, record.source, record.load, stamp)
         except DAMAGE as error:
             reason = _not_tar(self.path) or str(error) or type(error).__name__
@@ -79,6 +83,24 @@ class Tar:
     def count(self) -> None:
         """Not known without reading the archive."""
         return None
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Members that are no images, by kind, of the first 10,000; reads their headers."""
+        tally, links = Tally(), Links(self.path)
+        # Damage, and an archive that is not there, are rows.
+        with contextlib.suppress(*DAMAGE, UnreadableImage):
+            raw, file, zipped = open_tar(self.path)
+            with raw:
+                for number, (tar, member) in enumerate(members(file)):
+                    if number == _LOOKED_AT:
+                        said = f"members that are not counted, beyond the first {_LOOKED_AT:,}"
+                        tally.add("more", writable_id(member.name), said)
+                        break
+                    word = self._record(tar, member, "", links, zipped)
+                    if isinstance(word, str) and word:
+                        reason = kinds.what_is_needed(member.name) if word[0] == "." else ""
+                        tally.add(word, writable_id(member.name), reason)
+        return tally.entries()
 
     def contents(self) -> str:
         """What the archive holds, in words; reads all of its headers."""
@@ -92,18 +114,22 @@ class Tar:
 
     def _record(
         self, tar: TarFile, member: TarInfo, label: str, links: Links, zipped: bool
-    ) -> Record | None:
+    ) -> Record | str:
+        """The record of a member; where it is none, what it is instead, '' of a folder."""
         # './a.png', as `tar cf x.tar -C folder .` writes it, is 'a.png'.
         name = member.name.removeprefix("./")
-        if member.isdir() or any(part[0] == "." for part in name.split("/") if part.strip(".")):
-            return None
+        if member.isdir():
+            return ""
+        if any(part[0] == "." for part in name.split("/") if part.strip(".")):
+            return "hidden"
+        word = kinds.extension(name) or "without an extension"
         id, link = f"{label}/{writable_id(name)}", member.issym() or member.islnk()
         target = member.linkname if link else name
         if kinds.is_lost_image(name) or kinds.is_archive(name):
             return broken(id, self.name, f"{name}, in the archive: {_needed(name)}")
         if link or not member.isreg():
             if not (kinds.has_image_extension(name) or kinds.has_image_extension(target)):
-                return None
+                return "links" if link else word
             if not link:
                 return broken(id, self.name, f"{name}, in the archive, is not a file")
             place = member.offset if member.islnk() else None
@@ -111,7 +137,7 @@ class Tar:
             return Record(id, self.name, load)
         head = lambda: cast(IO[bytes], tar.extractfile(member)).read(kinds.HEAD)
         if not kinds.is_image(name, head):
-            return None
+            return word
         if zipped or member.issparse():
             try:
                 data = content(tar, member)

@@ -17,12 +17,14 @@ _MOST_LINKS = 40
 
 class _Member(NamedTuple):
     """Where a member lies: its header, its content; `link`: the name that it leads to, or '';
+    `symbolic`: whether that begins at the link's own folder, not at the top of the archive;
     `sparse`: whether its content has holes that the archive does not hold."""
 
     at: int
     offset: int
     size: int
     link: str
+    symbolic: bool
     sparse: bool
 
 
@@ -41,23 +43,13 @@ class Links:
     def read(self, name: str, before: int | None) -> bytes:
         """The content of the member of this name, or that it leads to.
 
-        The last one of the name; the last before the byte `before`, where that is given. Raises
-        `UnreadableImage` where there is none in the archive.
+        The last one of the name; the last before the byte `before`, where that is given. Folders of
+        the path may be links, too. Raises `UnreadableImage` where there is none in the archive.
         """
         with self._lock:
             if self._members is None:
                 self._members = self._listed()
-        member, wanted = None, posixpath.normpath(name)
-        for _ in range(_MOST_LINKS):
-            found = self._members.get(wanted, [])
-            member = next((m for m in reversed(found) if before is None or m.at < before), None)
-            if member is None:
-                raise UnreadableImage(f"a link to {wanted!r}, which is not in the archive")
-            if not member.link:
-                break
-            wanted = member.link
-        else:
-            raise UnreadableImage(f"a link that leads to itself, by {wanted!r}")
+        wanted, member = self._followed(name, before)
         raw, file, _ = open_tar(self._path)
         with raw:
             if member.sparse:
@@ -69,6 +61,46 @@ class Links:
             raise UnreadableImage(f"truncated archive {self._path}: {wanted} is cut off")
         return data
 
+    def _followed(self, name: str, before: int | None) -> tuple[str, _Member]:
+        """The member that a path leads to, and its own name: one part after the other, as a file
+        system does it."""
+        missing = UnreadableImage(
+            f"a link to {posixpath.normpath(name)!r}, which is not in the archive"
+        )
+        done: list[str] = []
+        todo = name.split("/")[::-1]
+        member, links = None, 0
+        if name.startswith("/"):
+            raise missing
+        while todo:
+            part = todo.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not done:
+                    raise missing
+                done.pop()
+                continue
+            done.append(part)
+            member = self._member("/".join(done), before)
+            if member is None or not member.link:
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise UnreadableImage(f"a link that leads to itself, by {'/'.join(done)!r}")
+            if member.link.startswith("/"):
+                raise missing
+            done = done[:-1] if member.symbolic else []
+            todo += member.link.split("/")[::-1]
+        member = self._member("/".join(done), before)
+        if member is None:
+            raise missing
+        return "/".join(done), member
+
+    def _member(self, name: str, before: int | None) -> _Member | None:
+        found = (self._members or {}).get(name, [])
+        return next((m for m in reversed(found) if before is None or m.at < before), None)
+
     def _listed(self) -> dict[str, list[_Member]]:
         listed: dict[str, list[_Member]] = {}
         # Of a damaged archive, the members up to the damage: the archive's own row says the rest.
@@ -76,11 +108,11 @@ class Links:
         with raw, contextlib.suppress(*DAMAGE):
             for _, member in members(file):
                 link = member.linkname if member.issym() or member.islnk() else ""
-                if member.issym():
-                    link = posixpath.join(posixpath.dirname(member.name), link)
                 if link or member.isreg():
                     name = posixpath.normpath(member.name)
-                    link = posixpath.normpath(link) if link else ""
-                    place = (member.offset, member.offset_data, member.size)
-                    listed.setdefault(name, []).append(_Member(*place, link, member.issparse()))
+                    found = _Member(
+                        *(member.offset, member.offset_data, member.size),
+                        *(link, member.issym(), member.issparse()),
+                    )
+                    listed.setdefault(name, []).append(found)
         return listed

@@ -7,6 +7,7 @@ import pytest
 from image_files import BLUE, RED, colours, ids, png, write
 
 from jepa_jax.data import FileList, ListFile
+from jepa_jax.data.storage import is_transient
 
 
 def test_paths_keep_their_order_and_are_their_ids(tmp_path, no_decoding):
@@ -76,6 +77,20 @@ def test_what_is_no_file_is_a_row_and_is_never_waited_for(tmp_path, kind):
     source = ListFile(write(tmp_path / "list.txt", b"a.png\np.png\n"))
     with server:
         assert colours(source) == [RED, names.get(kind, "UnreadableImage")]
+
+
+def test_what_no_retry_would_mend_is_permanent(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
+    names = ["folder.png", "loop.png", "nowhere.png", "gone.png", "x" * 300 + ".png"]
+    source = ListFile(write(tmp_path / "list.txt", "\n".join(names).encode()))
+    found = []
+    for record in source:
+        with pytest.raises(OSError, match="Errno") as error:
+            record.load()
+        found.append(is_transient(error.value))
+    assert found == [False, False, True, True, False]
 
 
 def test_a_record_says_when_its_file_is_another_one(tmp_path):

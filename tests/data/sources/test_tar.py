@@ -12,7 +12,9 @@ import pytest
 from image_files import BLUE, GREEN, RED, colours, encoded, ids, png, tarred, write
 from PIL import Image
 
-from jepa_jax.data import Tar, UnreadableImage
+from jepa_jax.data import Tar, UnreadableImage, open_source
+from jepa_jax.data.left_out import left_out
+from jepa_jax.data.sources import tar
 
 MEMBERS = {
     "0001.png": png(RED),
@@ -159,6 +161,75 @@ def test_a_link_to_another_member_is_that_members_image(tmp_path, zipped):
         "t.tar/to-bin.png": GREEN,
         "t.tar/late.png": BLUE,
     }
+
+
+def test_a_link_through_a_folder_that_is_a_link(tmp_path):
+    source = Tar(
+        write(
+            tmp_path / "t.tar",
+            with_links(
+                ("deep/er/a.png", png(RED)),
+                ("deep/b.png", png(GREEN)),
+                ("a.png", png(BLUE)),
+                ("folder", SYMBOLIC, "deep/er"),
+                ("again", SYMBOLIC, "./folder/"),
+                ("round", SYMBOLIC, "round"),
+                ("1.png", SYMBOLIC, "folder/a.png"),
+                ("2.png", SYMBOLIC, "again/a.png"),
+                # Up from where the link leads to, not from where it stands.
+                ("3.png", SYMBOLIC, "folder/../b.png"),
+                ("4.png", HARD, "folder/a.png"),
+                ("5.png", SYMBOLIC, "round/a.png"),
+                ("6.png", SYMBOLIC, "folder/../../../a.png"),
+                ("sub/7.png", SYMBOLIC, "../again/../b.png"),
+            ),
+        )
+    )
+    found = dict(zip(ids(source), colours(source), strict=True))
+    assert [found[f"t.tar/{name}.png"] for name in ("1", "2", "3", "4", "5", "6", "sub/7")] == [
+        *(RED, RED, GREEN, RED),
+        *("UnreadableImage", "UnreadableImage", GREEN),
+    ]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_is_left_out_is_counted(tmp_path, zipped, monkeypatch):
+    data = with_links(
+        ("._a.png", b"left by macOS"),
+        (".git/b.png", png(RED)),
+        ("a.png", png(RED)),
+        ("a.json", b"{}"),
+        ("b.json", b"{}"),
+        ("README", b"text"),
+        ("film.mp4", b"..."),
+        ("folder", SYMBOLIC, "sub"),
+        ("c.heic", b"..."),  # A row, as is a link that leads nowhere.
+        ("d.png", SYMBOLIC, "gone.png"),
+        ("sub", tarfile.DIRTYPE, ""),
+    )
+    path = write(tmp_path / "t.tar", gzip.compress(data) if zipped else data)
+    entries = {(e.kind, e.count, e.example, bool(e.reason)) for e in Tar(path).left_out()}
+    assert entries == {
+        ("hidden", 2, "._a.png", False),
+        (".json", 2, "a.json", False),
+        ("without an extension", 1, "README", False),
+        (".mp4", 1, "film.mp4", True),
+        ("links", 1, "folder", False),
+    }
+    write(tmp_path / "u.tar", tarred(MEMBERS))
+    several = left_out(open_source(tmp_path))
+    assert ("hidden (of the first file)", 2) in [(e.kind, e.count) for e in several]
+    monkeypatch.setattr(tar, "_LOOKED_AT", 4)
+    assert [(e.kind, e.count) for e in Tar(path).left_out()] == [
+        ("more", 1),  # Are not counted.
+        ("hidden", 2),
+        (".json", 1),
+    ]
+    monkeypatch.undo()
+    # Damage, and what is missing, are rows.
+    path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 3])
+    assert sum(e.count for e in Tar(path).left_out()) < 7
+    assert Tar(tmp_path / "gone.tar").left_out() == ()
 
 
 @pytest.mark.parametrize(
