@@ -7,20 +7,17 @@ It is set for the process where JAX has not begun yet. Where it has, the package
 compiled with the option, by `jit` here, and the user's own are refused with the remedy.
 """
 
-import contextlib
-import contextvars
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import jaxlib.version
 
 _OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _VALUE = "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-# Whether the program that is being traced is compiled by `jit` of this file.
-_ours: contextvars.ContextVar[bool] = contextvars.ContextVar("jepa_jax_program", default=False)
 # Whether JAX had begun without the option when this package was imported.
 _late = False
 
@@ -28,12 +25,23 @@ _late = False
 def keep_reductions_right() -> None:
     """Adds the option to XLA_FLAGS for the releases that need it, unless the user has set it."""
     global _late
-    flags = os.environ.get("XLA_FLAGS", "")
+    flags = _flags()
     # By version: a release that does not know a flag stops the process.
     if not jaxlib.version.__version__.startswith("0.10.") or _OPTION in flags:
         return
     _late = _jax_has_begun()
     os.environ["XLA_FLAGS"] = f"{flags} --{_OPTION}={_VALUE}".strip()
+
+
+def _flags() -> str:
+    """The user's flags: XLA_FLAGS, or what is in the file that it names."""
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    if not flags or flags.startswith("-"):
+        return flags
+    try:
+        return " ".join(Path(flags).read_text().split())
+    except (OSError, ValueError):  # XLA passes over it, too.
+        return ""
 
 
 def _jax_has_begun() -> bool:
@@ -43,19 +51,34 @@ def _jax_has_begun() -> bool:
 
 
 def jit(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
-    """`jax.jit(function, **settings)`, whose programs are right in a process that was late, too."""
+    """`jax.jit(function, **settings)`, whose programs are right in a process that was late, too.
+
+    There it must be the outermost: it may hold `jax.jit` and `jax.grad`, and raises `RuntimeError`
+    within them.
+    """
     import jax
 
     if not _late:
         return jax.jit(function, **settings)
     # A platform that is not the CPU passes over the option.
     compiled = jax.jit(function, compiler_options={_OPTION: _VALUE}, **settings)
+    within = jax.jit(function, **settings)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if _ours().value:  # Part of a program that has the option.
+            return within(*args, **kwargs)
         # One operation after the other (`jax_disable_jit`), each would be a program without it.
-        with _tracing_ours(), jax.disable_jit(False):
-            return compiled(*args, **kwargs)
+        with _ours()(True), jax.disable_jit(False):
+            try:
+                return compiled(*args, **kwargs)
+            except ValueError as error:
+                if "`compiler_options` can only be passed to top-level" not in str(error):
+                    raise
+        raise RuntimeError(
+            "jepa_jax.xla.jit must be outermost in a process that began JAX before it imported "
+            "jepa_jax: put jax.jit and jax.grad inside of it, or import jepa_jax first"
+        )
 
     def trace(*args: Any, **kwargs: Any) -> Any:
         with _tracing_ours():
@@ -65,13 +88,16 @@ def jit(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
     return call
 
 
-@contextlib.contextmanager
-def _tracing_ours() -> Iterator[None]:
-    token = _ours.set(True)
-    try:
-        yield
-    finally:
-        _ours.reset(token)
+@functools.cache
+def _ours() -> Any:
+    """Whether the program that is being traced is compiled by `jit` of this file.
+
+    Part of what JAX keeps traces by: what was traced within such a program is traced again, and
+    checked, where it is called by itself.
+    """
+    import jax
+
+    return cast(Any, jax).make_user_context(False)
 
 
 def check_reductions() -> None:
@@ -79,7 +105,7 @@ def check_reductions() -> None:
 
     Called where user code enters the package's mathematics: `jacobian` and the encoders' methods.
     """
-    if not _late or _ours.get():
+    if not _late or _ours().value:
         return
 
     if default_device().platform == "cpu":

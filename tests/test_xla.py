@@ -51,6 +51,25 @@ try:
     encoder.embed(encoder.state, x)
 except RuntimeError as error:
     found["eager"] = str(error)
+
+def small(x):
+    return jacobian(lambda y: jnp.stack([y[0] * y[1], y[1]]), x).rows(jnp.eye(2)).sum()
+
+x, theirs, ours = jnp.array([3.0, 5.0]), jax.jit(small), xla.jit(small)
+for name, call in dict(
+    ours=lambda: ours(x),
+    theirs_within=lambda: xla.jit(lambda x: theirs(x))(x),  # Traced in ours, kept by JAX.
+    theirs_after=lambda: theirs(x),
+    ours_within=lambda: xla.jit(lambda x: ours(x))(x),
+    ours_in_theirs=lambda: jax.jit(lambda x: ours(x))(x),
+    gradient_of_ours=lambda: jax.grad(ours)(x)[0],
+    ours_of_gradient=lambda: xla.jit(jax.grad(small))(x)[0],
+    batch=lambda: jax.vmap(ours)(x[None])[0],
+).items():
+    try:
+        found["nested " + name] = float(call())
+    except RuntimeError as error:
+        found["nested " + name] = str(error)
 found["layer_norm"] = np.asarray(xla.jit(layer_norm_vjps)()).tolist()
 print(json.dumps(found))
 """
@@ -113,6 +132,51 @@ def test_a_users_own_program_is_refused_with_the_remedy_or_right(late):
     expected = float(jax.jit(user)(encoder.state, jnp.asarray(image()[0])))
     assert late["ours"] == pytest.approx(expected, rel=1e-3, abs=1e-3)
     np.testing.assert_allclose(late["layer_norm"], jax.jit(layer_norm_vjps)(), rtol=1e-4)
+
+
+@needed
+def test_jit_within_jit_is_right_or_refused(late):
+    found = {name.split()[1]: value for name, value in late.items() if name.startswith("nested")}
+    for name in ("ours", "theirs_within", "ours_within", "batch"):
+        assert found.pop(name) == 9  # 5 + 3 + 1.
+    assert found.pop("ours_of_gradient") == 1
+    assert "Import jepa_jax before JAX computes anything" in found.pop("theirs_after")
+    for name in ("ours_in_theirs", "gradient_of_ours"):
+        assert "must be outermost" in found.pop(name)
+    assert not found
+
+
+@pytest.mark.parametrize("named", ["in the variable", "in a file"])
+def test_a_users_own_flags_are_kept(monkeypatch, tmp_path, named):
+    own = "--xla_one=1 --xla_two=2"
+    path = tmp_path / "flags.txt"
+    path.write_text(own.replace(" ", "\n") + "\n")
+    monkeypatch.setenv("XLA_FLAGS", own if named == "in the variable" else str(path))
+    monkeypatch.setattr(xla, "_late", xla._late)
+    monkeypatch.setattr(xla.jaxlib.version, "__version__", "0.10.2")
+    xla.keep_reductions_right()
+    assert os.environ["XLA_FLAGS"] == f"{own} --{xla._OPTION}={xla._VALUE}"
+    # The option itself is the user's, too.
+    monkeypatch.setenv("XLA_FLAGS", f"--{xla._OPTION}=")
+    xla.keep_reductions_right()
+    assert os.environ["XLA_FLAGS"] == f"--{xla._OPTION}="
+    monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "gone.txt"))
+    xla.keep_reductions_right()
+    assert os.environ["XLA_FLAGS"] == f"--{xla._OPTION}={xla._VALUE}"
+
+
+@needed
+def test_an_option_of_the_users_that_is_wrong_fails_the_known_answers():
+    flags = f"--{xla._OPTION}=LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    script = "from jepa_jax.scoring.known_answers import check_device; check_device('highest')"
+    environment = os.environ | {"XLA_FLAGS": flags}
+    # Programs kept by other tests are of other options: XLA_FLAGS is part of their names.
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert "WrongNumbers: cpu (cpu) computes wrong numbers" in done.stderr
+    assert "layer_norm" in done.stderr
 
 
 def test_a_large_layer_norm_vjp_is_that_of_numpy():

@@ -168,7 +168,12 @@ class plain_errors:
         if "RESOURCE_EXHAUSTED" in str(error):
             say("error: out of device memory: try a smaller --batch-size", "red")
             raise typer.Exit(2) from error
-        if isinstance(error, (ValueError, OSError)) or _is_dead_worker(error):
+        if "Unable to initialize backend" in str(error):
+            asked = os.environ.get("JAX_PLATFORMS", "")
+            asked = f" (JAX_PLATFORMS is {asked!r})" if asked else ""
+            say(f"error: JAX has no such device here{asked}: {in_words(error)}", "red")
+            raise typer.Exit(2) from error
+        if isinstance(error, (ValueError, OSError)) or _is_of_the_machine(error):
             say(f"error: {in_words(error)}", "red")
             if not shown and not _raised_here(error):
                 say("jepa-jax --traceback COMMAND ... shows where it was raised")
@@ -190,12 +195,14 @@ def _raised_here(error: BaseException) -> bool:
     return _PACKAGE in Path(last.tb_frame.f_code.co_filename).parents
 
 
-def _is_dead_worker(error: BaseException | None) -> bool:
-    if not isinstance(error, RuntimeError):  # Most errors need not import what knows of workers.
+def _is_of_the_machine(error: BaseException | None) -> bool:
+    """Whether a worker process died, or a device computes wrong numbers."""
+    if not isinstance(error, RuntimeError):  # Most errors need not import what knows of these.
         return False
+    from jepa_jax.scoring.known_answers import WrongNumbers
     from jepa_jax.scoring.workers import WorkerDied
 
-    return isinstance(error, WorkerDied)
+    return isinstance(error, (WorkerDied, WrongNumbers))
 
 
 def leave(status: int) -> NoReturn:

@@ -41,7 +41,8 @@ def numerics(precision: Precision) -> Iterator[None]:
     """Context in which scores are computed: `matmul_precision`, whatever else JAX is set to.
 
     The same random numbers for a key, programs that are compiled, and NaN as a value: it is a
-    score's where there is none, and a bound's that a method does not have.
+    score's where there is none, and a bound's that a method does not have. Arrays of fewer
+    dimensions are broadcast.
     """
     with (
         matmul_precision(precision),
@@ -49,6 +50,7 @@ def numerics(precision: Precision) -> Iterator[None]:
         jax.disable_jit(False),
         jax.debug_nans(False),
         jax.debug_infs(False),
+        jax.numpy_rank_promotion("allow"),
     ):
         yield
 

@@ -181,3 +181,15 @@ def test_a_traceback_is_shown_when_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv(TRACEBACK, "1")
     assert "in read_manifest" in invoke("show", tmp_path).stderr
     assert terminal.TRACEBACK == "JEPA_JAX_TRACEBACK"
+
+
+def test_a_platform_that_is_not_there_is_one_line(capsys, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "gpu")
+    said = (
+        "Unable to initialize backend 'rocm': Backend 'rocm' is not in the list of known backends"
+    )
+    with pytest.raises(typer.Exit) as ended, plain_errors():
+        raise RuntimeError(said)  # As JAX does.
+    assert ended.value.exit_code == 2
+    found = capsys.readouterr().err
+    assert found == f"error: JAX has no such device here (JAX_PLATFORMS is 'gpu'): {said}\n"
