@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jepa_jax.estimators.narrow import Narrow
-from jepa_jax.estimators.probes import norms
+from jepa_jax.estimators.probes import norms, power_of_two
 
 
 class Bidiagonal(NamedTuple):
@@ -73,9 +73,14 @@ def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> B
 def _normalise(vectors: Array, before: Array) -> tuple[Array, Array]:
     """Lengths and directions; zeros for what is but the rounding of the vectors it is left of."""
     lengths = norms(vectors)
-    gone = lengths <= 10 * float(jnp.finfo(vectors.dtype).eps) * norms(before)
-    lengths = jnp.where(gone, 0, lengths)
-    return lengths, jnp.where(gone, 0, vectors / jnp.where(gone, 1, lengths))
+    size = norms(before)
+    gone = lengths <= 10 * float(jnp.finfo(vectors.dtype).eps) * size
+    # Of what left the type nothing is known: beside an infinite size everything is gone.
+    lengths = jnp.where(jnp.isfinite(size), jnp.where(gone, 0, lengths), jnp.nan)
+    # Compilers multiply by inverses, and that of the largest numbers is subnormal.
+    scale = jax.lax.stop_gradient(power_of_two(lengths))
+    directions = vectors / scale / jnp.where(gone, 1, lengths / scale)
+    return lengths, jnp.where(gone, 0, directions)
 
 
 def _within(basis: Float[Array, "p m n"], vectors: Float[Array, "p n"]) -> Float[Array, "p n"]:

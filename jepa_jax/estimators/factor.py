@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jepa_jax import linalg
+from jepa_jax.estimators.probes import power_of_two
 from jepa_jax.primitive import primitive
 
 # Columns handled at once by the Gram products: bounds their temporaries to a few m x BLOCK arrays.
@@ -29,7 +30,8 @@ class Factor(NamedTuple):
     rounding fills it up to .4 of these units by Gram matrices in a wider type (c = 4) and to 4 by
     QR (c = 8). By two passes in A's own type it is 2.5 sqrt(m) at worst and seldom over 1.5; but
     the smallest of the live singular values of 1,400 Jacobians of pretrained encoders is 2.1
-    sqrt(m), so that c = 2 sqrt(m): a few deficient ones pass for full there.
+    sqrt(m), so that c = 2 sqrt(m): a few deficient ones pass for full there. It is never below
+    `underflow`, under which entries that become zero would tell.
     """
 
     left: Float[Array, "m m"]
@@ -40,9 +42,20 @@ class Factor(NamedTuple):
 def rounding_noise(
     squares: Float[Array, ""], units: float, m: int, dtype: DTypeLike
 ) -> Float[Array, ""]:
-    """`Factor.noise` for a matrix of this type whose squares sum to `squares`."""
+    """The part of `Factor.noise` that goes with size, of a matrix of this type and m rows whose
+    squares sum to `squares`."""
     unit = float(jnp.finfo(dtype).eps) / 2 * units / math.sqrt(m)
     return unit * jnp.sqrt(squares)
+
+
+def underflow(entries: int, dtype: DTypeLike) -> float:
+    """The size below which singular values of a matrix of so many entries cannot be told.
+
+    On most platforms a number below the type's smallest normal one becomes zero: together the
+    entries lose no more than sqrt(entries) of these. At 16 times that the log-volume is right
+    within .01 nats (tests/estimators/test_rank.py).
+    """
+    return 16 * float(jnp.finfo(dtype).tiny) * math.sqrt(entries)
 
 
 def gram(a: Float[Array, "m n"], products: DTypeLike) -> Factor:
@@ -63,24 +76,24 @@ def gram(a: Float[Array, "m n"], products: DTypeLike) -> Factor:
         identity = jnp.eye(m, dtype=jnp.float64)
         if jnp.finfo(products).bits > jnp.finfo(a.dtype).bits:
             first = _blocked_gram(a, None, products, None)
-            return Factor(identity, first, rounding_noise(jnp.trace(first), 4.0, m, a.dtype))
+            noise = rounding_noise(jnp.trace(first), 4.0, m, a.dtype)
+            return Factor(identity, first, jnp.maximum(noise, underflow(a.size, a.dtype)))
         # Squares of very large or small numbers would leave A's type.
         scale = _power_of_two(a)
         first = _blocked_gram(a, None, products, scale)
         shift = float(jnp.finfo(products).eps) * jnp.trace(first)
+        shift = jnp.where(shift == 0, 1, shift)  # Of nothing but zeros.
         left = linalg.cholesky(first + shift * identity)
         inverse = linalg.lower_solve(left, identity)
         core = _blocked_gram(a, inverse.astype(products), products, scale)
         scale = scale.astype(jnp.float64)
         noise = rounding_noise(jnp.trace(first), 2 * math.sqrt(m), m, a.dtype)
-        return Factor(scale * left, core, scale * noise)
+        return Factor(scale * left, core, jnp.maximum(scale * noise, underflow(a.size, a.dtype)))
 
 
 def _power_of_two(a: Array) -> Float[Array, ""]:
     """A power of two of the size of A's largest entry: dividing by it rounds nothing."""
-    largest = jnp.maximum(a.max(), -a.min())  # Not of |A|: a second copy.
-    usable = jnp.isfinite(largest) & (largest > 0)
-    return jnp.exp2(jnp.round(jnp.log2(jnp.where(usable, largest, 1))))
+    return power_of_two(jnp.maximum(a.max(), -a.min()))  # Not of |A|: a second copy.
 
 
 def _dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
@@ -128,7 +141,8 @@ def qr(a: Float[Array, "m n"]) -> Factor:
     scale = _power_of_two(a)
     left = linalg.qr_r((a / scale).T).T
     noise = rounding_noise(jnp.square(left).sum(), 8.0, a.shape[0], a.dtype)
-    return Factor(scale * left, jnp.eye(a.shape[0], dtype=a.dtype), scale * noise)
+    noise = jnp.maximum(scale * noise, underflow(a.size, a.dtype))
+    return Factor(scale * left, jnp.eye(a.shape[0], dtype=a.dtype), noise)
 
 
 def factorise(a: Float[Array, "m n"], method: Literal["auto", "gram", "qr"] = "auto") -> Factor:

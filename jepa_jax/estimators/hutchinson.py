@@ -4,13 +4,13 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jepa_jax.estimators import quadrature, settings
 from jepa_jax.estimators.bidiagonal import bidiagonalise
 from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import Narrow, narrow
-from jepa_jax.estimators.probes import Sampler, draw, mean_and_error
+from jepa_jax.estimators.probes import Sampler, draw, mean_and_error, power_of_two
 from jepa_jax.jacobian_operator import Jacobian
 
 
@@ -87,9 +87,9 @@ class Hutchinson:
         operator = narrow(jacobian)
         size = operator.size
         start = draw(key, self.sampler, self.probes, size, jacobian.value.dtype)
-        seen, lost = self._seen(operator, start[:1])
+        seen, zeros = self._seen(operator, start[:1])
         # Squares of very large or small products would leave the type; a power of two rounds none.
-        scale = jnp.exp2(jnp.round(jnp.log2(seen[1])))
+        scale = power_of_two(seen[1])
         margins = jnp.asarray([1 / self.lower_margin, self.upper_margin], seen.dtype)
         ends = seen / scale * margins
         moments, escaped = _moments(operator.divided_by(scale), start, ends, self.degree)
@@ -97,13 +97,14 @@ class Hutchinson:
         values = jnp.where(escaped, jnp.nan, (moments * coefficients).sum(1))
         volume, std_error = mean_and_error(values)
         volume = volume + size * jnp.log(scale)
+        rank = jnp.full(volume.shape, operator.rank(self.rank), jnp.int32)
         if self.rank == "structural":
-            volume = jnp.where(lost, -jnp.inf, volume)
+            volume, rank = jnp.where(zeros > 0, -jnp.inf, volume), rank - zeros
         return Estimate(
             log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
             std_error=std_error,
             bias_bound=size * bound,
-            rank=jnp.full(volume.shape, operator.rank(self.rank), jnp.int32),
+            rank=rank,
         )
 
     def cost(self, k: int, d: int) -> tuple[float, float]:
@@ -113,13 +114,14 @@ class Hutchinson:
 
     def _seen(
         self, operator: Narrow, start: Float[Array, "1 n"]
-    ) -> tuple[Float[Array, " 2"], Bool[Array, ""]]:
+    ) -> tuple[Float[Array, " 2"], Int[Array, ""]]:
         """The smallest and largest singular value that a few steps see, constant to derivatives,
-        and whether the smallest is zero but for rounding."""
+        and how many are zero but for rounding."""
         found = bidiagonalise(operator, start, min(self.interval_steps, operator.size))
         found = jax.lax.stop_gradient(found)
         seen = found.diagonal, found.above[:, :-1]
-        return quadrature.widened(quadrature.extremes, *seen), quadrature.lost(*seen)
+        zeros = quadrature.zeros(*seen, operator.width)
+        return quadrature.widened(quadrature.extremes, *seen), zeros
 
     def _expansion(
         self, ends: Float[Array, " 2"], scale: Float[Array, ""]

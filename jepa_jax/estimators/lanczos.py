@@ -85,15 +85,15 @@ class Lanczos:
         eps = self.eps if self.rank == "clip" else None
         values, widths = _rules(found.diagonal, found.above, eps=eps, floor=self.floor)
         volume, std_error = mean_and_error(size * values)
+        rank = jnp.full(volume.shape, operator.rank(self.rank), jnp.int32)
         if eps is None:
-            volume = jnp.where(
-                quadrature.lost(found.diagonal, found.above[:, :-1]), -jnp.inf, volume
-            )
+            zeros = quadrature.zeros(found.diagonal, found.above[:, :-1], operator.width)
+            volume, rank = jnp.where(zeros > 0, -jnp.inf, volume), rank - zeros
         return Estimate(
             log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
             std_error=std_error,
             bias_bound=size * widths.mean(),
-            rank=jnp.full(volume.shape, operator.rank(self.rank), jnp.int32),
+            rank=rank,
         )
 
     def cost(self, k: int, d: int) -> tuple[float, float]:

@@ -5,9 +5,10 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
 from jepa_jax import linalg
+from jepa_jax.estimators.factor import underflow
 
 Result = TypeVar("Result")
 Function = Callable[[Array], Array]  # Of singular values.
@@ -144,10 +145,27 @@ def divided_differences(nodes: Float[Array, " m"], eps: float | None) -> Float[A
     return jnp.where(near, slope, quotient)
 
 
-def lost(diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"]) -> Bool[Array, ""]:
-    """Whether a singular value is seen that products in this type cannot tell from zero."""
-    low, high = widened(extremes, *jax.lax.stop_gradient((diagonal, above)))
-    return low <= float(jnp.finfo(diagonal.dtype).eps) / 2 * high
+def zeros(
+    diagonal: Float[Array, "p m"], above: Float[Array, "p m-1"], width: int
+) -> Int[Array, ""]:
+    """How many singular values are seen that products with T (width x n) cannot tell from zero.
+
+    As many of T are zero, or more: of equal ones a B shows one alone. They are those below
+    2 u |B|_F, u the unit roundoff of T's type: as much as two passes of Gram matrices in it fill a
+    zero up with (`jepa_jax.estimators.factor.Factor`). And those below what sums of `width` terms
+    may lose as they become zero (`underflow`).
+    """
+    dtype = diagonal.dtype
+    least = underflow(width, dtype) * width
+
+    def count(diagonal: Array, above: Array) -> Array:
+        values = jax.vmap(linalg.svdvals)(_matrix(diagonal, above))
+        size = jnp.sqrt(jnp.square(values).sum(1, keepdims=True))
+        threshold = jnp.maximum(float(jnp.finfo(dtype).eps) * size, least)
+        # A number for `widened`, which gives all its results one type.
+        return (values <= threshold).sum(1).max().astype(diagonal.dtype)
+
+    return widened(count, *jax.lax.stop_gradient((diagonal, above))).astype(jnp.int32)
 
 
 def _diagonal(a: Float[Array, "m m"]) -> Float[Array, " m"]:

@@ -99,6 +99,7 @@ def _factorise(a: Array, method: Method) -> factors.Factor:
     largest = sigma[0]
     squares = jnp.square(sigma / jnp.where(largest > 0, largest, 1)).sum()
     noise = largest * factors.rounding_noise(squares, 8.0, a.shape[0], a.dtype)
+    noise = jnp.maximum(noise, factors.underflow(a.size, a.dtype))
     return factors.Factor(jnp.diag(sigma), jnp.eye(a.shape[0], dtype=a.dtype), noise)
 
 

@@ -105,6 +105,7 @@ def make_row(
         "error": prepared.error,
         "jepa_score": None,
         "std_error": None,
+        "bias_bound": None,
         "rank": None,
         "method": method,
         STAMP: prepared.stamp,
@@ -113,13 +114,16 @@ def make_row(
     if scores is None:
         return row
     values, errors = np.asarray(scores.jepa_score, np.float64), scores.std_error
-    row["rank"] = int(scores.rank[0])
+    row["rank"] = int(scores.rank.min())
     if scores.flagged is not None:
         row["flagged"] = bool(scores.flagged.any())
     if not np.isfinite(values).all():
         row["status"], row["error"] = _unscored(values, scores)
         return row
     row["jepa_score"], row["std_error"] = combine_views(values, errors)
+    # No bound of several is larger than the largest one; a method without one says NaN.
+    bound = float(np.max(scores.bias_bound))
+    row["bias_bound"] = None if np.isnan(bound) else bound
     if len(values) > 1:
         row["views"] = values.tolist()
     for group in store:
@@ -156,7 +160,8 @@ def _unscored(values: np.ndarray, scores: Scores) -> tuple[str, str]:
         return "nonfinite", "the embedding is not finite: the encoder overflowed on this image"
     if np.isneginf(values).any():
         return "deficient", (
-            f"the Jacobian has singular values of zero but for rounding: {int(scores.rank[0])} of "
-            f"its directions are above that, K = {scores.embedding.shape[-1]}"
+            f"the Jacobian has singular values of zero but for rounding: no more than "
+            f"{int(scores.rank.min())} of its directions are above that, "
+            f"K = {scores.embedding.shape[-1]}"
         )
     return "nonfinite", f"the score is not finite: {values[~np.isfinite(values)][0]}"

@@ -17,6 +17,7 @@ _COLUMNS: dict[str, str] = {
     "error": "string",
     "jepa_score": "float64",
     "std_error": "float64",
+    "bias_bound": "float64",
     "rank": "int32",
     "method": "string",
     "stamp": "string",

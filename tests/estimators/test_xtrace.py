@@ -52,12 +52,14 @@ def test_outliers_on_a_flat_spectrum_leave_little_error():
     assert ours.std() < 0.25 * theirs.std()
 
 
-def test_unbiased_with_a_standard_error_near_the_spread():
-    values, errors = spread(XTrace(steps=30, products=10), matrix_with_spectrum(SIGMA, 30))
+@pytest.mark.parametrize("products", [4, 10, 24])
+def test_unbiased_with_a_standard_error_near_the_spread(products):
+    values, errors = spread(XTrace(steps=30, products=products), matrix_with_spectrum(SIGMA, 30))
     deviation = values.std(ddof=1)
     assert abs(values.mean() - np.log(SIGMA).sum()) < 4 * deviation / np.sqrt(values.size)
-    # The five estimates share most of their space: their error as independent ones is a guide.
-    assert 0.7 < np.sqrt(np.square(errors).mean()) / deviation < 1.3
+    # 2, 5 and 12 estimates share most of their space: as of independent ones it is 10 to 25 % less.
+    # Of 200 values the ratio is known to 5 %, of two estimates each to 10 %.
+    assert 0.85 < np.sqrt(np.square(errors).mean()) / deviation < 1.2
 
 
 def test_an_even_spectrum_is_lanczos_ground():

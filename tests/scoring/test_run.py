@@ -37,6 +37,7 @@ def test_one_row_an_input_in_order(scorer, encoder, tmp_path):
             assert (row["status"], row["error"]) == ("ok", None)
             assert row["jepa_score"] == pytest.approx(expected[i], abs=2e-4)
             assert (row["rank"], row["method"], row["std_error"]) == (62, "exact", 0)
+            assert row["bias_bound"] == 0
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["_manifest.json", *(f"scores-{i:06d}.parquet" for i in range(3))]
 

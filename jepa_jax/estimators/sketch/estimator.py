@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators.estimate import Estimate
-from jepa_jax.estimators.sketch.features import features
+from jepa_jax.estimators.sketch.features import SPECTRUM, features
 from jepa_jax.jacobian_operator import Jacobian
 
 
@@ -67,7 +67,9 @@ class Sketch:
     `std_error` is the standard error of prediction, from the leave-one-out residuals of the
     calibration and the image's leverage: it holds for images like the calibration's.
     `flagged` says that an image is farther from these than any of them is from the others; its
-    error is then not to be trusted. `bias_bound` is NaN.
+    error is then not to be trusted. `bias_bound` is NaN. Where the p rows are fewer directions than
+    p, so are J's than its rank: the score is -inf, the image flagged. Directions that J lacks
+    elsewhere are not noticed.
 
     Raises `ValueError` where the Jacobian has another K than the calibration, or lacks a covariate
     that this was fitted with.
@@ -118,11 +120,14 @@ class Sketch:
         volume = c.offset + dot(a, c.coefficients)
         error = c.sigma * jnp.sqrt(leverage(a, c.projection, c.penalty))
         novelty = leverage(scaled(c.novelty_scales), c.novelty_projection, c.novelty_penalty)
+        zeros = jnp.zeros((), jnp.int32)
+        if SPECTRUM in c.blocks:
+            zeros = jnp.isneginf(blocks[SPECTRUM][:-1]).sum().astype(jnp.int32)
         return Estimate(
-            log_volume=volume,
+            log_volume=jnp.where(zeros > 0, -jnp.inf, volume),
             std_error=error,
             bias_bound=jnp.full_like(volume, jnp.nan),
-            rank=jnp.full(volume.shape, c.rank, jnp.int32),
+            rank=jnp.full(volume.shape, c.rank, jnp.int32) - zeros,
             flagged=~(novelty <= c.novelty_limit),
         )
 

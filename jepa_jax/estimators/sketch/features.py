@@ -35,6 +35,8 @@ def features(
 def spectrum(rows: Float[Array, "p n"]) -> Float[Array, " p+1"]:
     """The logs of the eigenvalues of R R^T, descending, and of its trace.
 
+    -inf for an eigenvalue that is but rounding (`jepa_jax.estimators.factor.Factor.noise`).
+
     Their derivatives are 2 u_k^T dR v_k / sigma_k, which distinct singular values have, and
     2 <R, dR> / |R|_F^2.
     """
@@ -42,9 +44,10 @@ def spectrum(rows: Float[Array, "p n"]) -> Float[Array, " p+1"]:
 
 
 def _values(rows: Array) -> tuple[Array]:
-    sigma = factors.singular_values(factors.factorise(rows))
+    factor = factors.factorise(rows)
+    sigma = factors.singular_values(factor)
     with jax.enable_x64(sigma.dtype == jnp.float64):
-        squares = jnp.square(sigma)
+        squares = jnp.where(sigma <= factor.noise, 0, jnp.square(sigma))
         return (jnp.log(jnp.append(squares, squares.sum())).astype(rows.dtype),)
 
 
