@@ -8,6 +8,7 @@ import typer
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.evaluate import evaluate
+from jepa_jax.commands.merge import merge
 from jepa_jax.commands.report import report
 from jepa_jax.commands.score import score
 from jepa_jax.commands.select import select
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # Plain help starts in half the time.
 )
-for command in (score, show, report, select, evaluate, calibrate, train, encoders):
+for command in (score, show, merge, report, select, evaluate, calibrate, train, encoders):
     app.command()(command)
 
 

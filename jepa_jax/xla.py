@@ -118,11 +118,17 @@ def check_reductions() -> None:
         )
 
 
-def default_device() -> Any:
-    """The device that programs run on where nothing else is said (`jax.default_device`)."""
+def default_devices() -> list[Any]:
+    """The devices of this process that programs may run on: all of JAX's platform, or what
+    `jax.default_device` says, a device or a platform."""
     import jax
 
     device = cast(Any, jax.config).jax_default_device
     if isinstance(device, str):  # The name of a platform.
-        return jax.local_devices(backend=device)[0]
-    return device or jax.local_devices()[0]
+        return jax.local_devices(backend=device)
+    return jax.local_devices() if device is None else [device]
+
+
+def default_device() -> Any:
+    """The device that programs run on where nothing else is said (`jax.default_device`)."""
+    return default_devices()[0]

@@ -195,3 +195,4 @@ def test_the_default_device_is_the_one_that_is_said():
     assert xla.default_device() == jax.devices()[0]
     with jax.default_device(cpu):
         assert xla.default_device() == cpu
+        assert xla.default_devices() == [cpu]

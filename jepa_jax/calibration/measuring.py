@@ -34,7 +34,7 @@ from jepa_jax.scoring.rows import prepare
 from jepa_jax.scoring.stream import MOST_SIZES
 from jepa_jax.store.folder import CALIBRATION, locked, shard_paths
 from jepa_jax.store.manifest import differing_settings
-from jepa_jax.xla import default_device, jit
+from jepa_jax.xla import jit
 
 # So many batches at least are timed, beside the first one: some again, where there are fewer.
 _TIMED = 3
@@ -50,6 +50,7 @@ def calibrate(
     precision: Precision = "highest",
     batch_size: int | None = None,
     seed: int = 0,
+    devices: int | None = None,
     limit: int | None = None,
     on_start: Callable[[int | None, int], None] | None = None,
     on_image: Callable[[], None] = lambda: None,
@@ -60,7 +61,7 @@ def calibrate(
     what cannot be read is passed over, and where preprocessing gives inputs of sizes of their own,
     those of one more than 64 sizes. Let them include the kinds of images to be scored, also the odd
     ones: a sketch holds for what it has seen. `precision` is that of the sketch's VJPs; the
-    exact scores are always "highest".
+    exact scores are always "highest". `batch_size` and `devices`: as of `Scorer`.
 
     Raises `ValueError` with fewer than 16 usable images.
 
@@ -79,7 +80,9 @@ def calibrate(
     if images < FEWEST:
         raise ValueError(f"`images` must be at least {FEWEST}, got {images}")
     opened = open_source(source)
-    scorer = BatchScorer(encoder, Exact(), precision=precision, batch_size=batch_size, seed=seed)
+    scorer = BatchScorer(
+        encoder, Exact(), precision=precision, batch_size=batch_size, seed=seed, devices=devices
+    )
     run = _Measuring(scorer)
     ids, passed_over, rank = [], 0, 0
 
@@ -99,7 +102,7 @@ def calibrate(
             names, waiting = gathered.setdefault(image.shape, ([], []))
             names.append(record.id)
             waiting.append(image)
-            if len(waiting) >= scorer.plan(*image.shape[:2]).batch:
+            if len(waiting) >= scorer.batch(*image.shape[:2]):
                 yield names, np.stack(waiting)
                 gathered[image.shape] = [], []
         for names, waiting in gathered.values():
@@ -136,7 +139,6 @@ def calibrate(
         sketch, covariates = run.at_precision(image, cotangents)
         parts[i] = parts[i]._replace(sketch=sketch, covariates=covariates)
     found = jax.tree.map(lambda *leaves: np.stack(leaves), *parts)
-    device = default_device()
     return Calibration(
         SketchSamples(cotangents, found, rank),
         locked_settings(encoder, precision) | {"rank": rank},
@@ -148,7 +150,7 @@ def calibrate(
             "passed_over": passed_over,
             "asked": images,
             **run.times(),
-            "device": f"{device.platform}: {device.device_kind}",
+            "device": scorer.devices.kind,
             "jax": jax.__version__,
             "seed": seed,
             "ids": ids,
@@ -216,9 +218,10 @@ class _Measuring:
     def __init__(self, scorer: BatchScorer):
         self.scorer = scorer
         self._others = compared_methods()
-        self._compiled = jit(self._measure, static_argnums=3)
-        self._sketched = jit(self._sketch, static_argnums=3)
-        self._covariates = jit(self._covariates_of)
+        devices = scorer.devices
+        self._compiled = devices.program(self._measure, whole=1, batched=2, static=1)
+        self._sketched = jit(self._sketch, static_argnums=3)  # An image at a time, on one device.
+        self._covariates = devices.program(self._covariates_of, whole=1, batched=1)
         # Of each batch an image's, and of some batches again, but for those that compile.
         self._compiled_for: set[tuple[int, ...]] = set()
         self._seconds: list[float] = []
@@ -247,16 +250,16 @@ class _Measuring:
     ) -> tuple[Measurement, int]:
         """What is measured of a batch of images, and the number of singular values of each."""
         scorer, count = self.scorer, len(images)
-        plan = scorer.plan(*images.shape[1:3])
-        fill = [*range(count), *[0] * (plan.batch - count)]
+        size = images.shape[1:3]
+        fill = scorer.filled(count, *size)
         keys = keys_of(scorer.seed, [f"{names[i]}/0" for i in fill])
-        self._last = (images[fill], keys, plan.chunk)
+        self._last = (images[fill], keys, scorer.plan(*size).chunk)
         found, ranks = self._timed(*self._last)
         return jax.tree.map(lambda a: np.asarray(a)[:count], found), int(ranks[0])
 
     def _timed(self, images: np.ndarray, keys: Any, chunk: int) -> tuple[Measurement, Array]:
         """The measurement of a full batch; its time and the covariates' own are noted."""
-        state = self.scorer.encoder.state
+        state, _ = self.scorer.on_devices()
         began = time.monotonic()
         with numerics("highest"):
             found = jax.block_until_ready(self._compiled(state, images, keys, chunk))

@@ -9,6 +9,7 @@ from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.options import (
     AllowOutside,
     BatchSize,
+    Devices,
     Embedding,
     Encoder,
     IdColumn,
@@ -32,6 +33,7 @@ def calibrate(
         Precision, typer.Option(help="Of the sketch; exact scores are always 'highest'.")
     ] = Precision.highest,
     batch_size: BatchSize = None,
+    devices: Devices = None,
     image_size: ImageSize = None,
     embedding: Embedding = None,
     seed: Seed = 0,
@@ -61,6 +63,7 @@ def calibrate(
                 precision=precision.value,
                 batch_size=batch_size,
                 seed=seed,
+                devices=devices,
                 limit=limit,
                 on_start=progress.start,
                 on_image=progress.advance,

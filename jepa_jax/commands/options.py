@@ -1,8 +1,10 @@
 """Options that several commands share, each written once, and the settings of the methods."""
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +27,16 @@ class Precision(StrEnum):
     bf16 = "bf16"
     tf32x3 = "tf32x3"
     bf16x3 = "bf16x3"
+
+
+class Engine(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
+class OnLost(StrEnum):
+    end = "end"
+    skip = "skip"
 
 
 Scores = Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")]
@@ -51,10 +63,28 @@ Embedding = Annotated[
     typer.Option(help="cls, mean, projected, cls@N, each with an optional +normalized."),
 ]
 ImageSize = Annotated[int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Images at once.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images at once on each device.")]
+Devices = Annotated[
+    int | None, typer.Option(min=1, help="Devices of this machine to use (default: all).")
+]
 MatrixProducts = Annotated[Precision, typer.Option(help="Matrix products.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
 Seed = Annotated[int, typer.Option(help="Seed of all that is random.")]
+WhichEngine = Annotated[
+    Engine, typer.Option("--engine", help="Where to compute: this process, or a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="ray: of the cluster (default: RAY_ADDRESS, or this machine alone)."),
+]
+ClusterWorkers = Annotated[
+    int | None, typer.Option(min=1, help="ray: worker processes (default: as many as fit).")
+]
+DevicesPerWorker = Annotated[
+    int | None,
+    typer.Option(min=0, help="ray: accelerators a worker (default: 1 if there are any, else 0)."),
+]
+CpusPerWorker = Annotated[int, typer.Option(min=1, help="ray: cores a worker.")]
 CalibrationFolder = Annotated[Path | None, typer.Option(help="Folder made by `calibrate`.")]
 Labels = Annotated[
     str,
@@ -114,10 +144,14 @@ def check_settings(settings: dict[str, int], methods: Iterable[str]) -> None:
 
 
 def open_images(
-    source: str, image_column: str | None, id_column: str | None, allow_outside: bool
+    source: str,
+    image_column: str | None,
+    id_column: str | None,
+    allow_outside: bool,
+    shuffle: int | None = None,
 ) -> Any:
     """The source of images that a command names; what it leaves out is said."""
-    from jepa_jax.data import open_source
+    from jepa_jax.data import Shuffled, open_source
     from jepa_jax.data.left_out import as_lines, left_out
 
     opened = open_source(
@@ -125,9 +159,36 @@ def open_images(
     )
     for line in as_lines(left_out(opened)):
         say(f"left out: {line}", style="yellow")
-    return opened
+    return opened if shuffle is None else Shuffled(opened, shuffle)
 
 
 def split_store(text: str) -> list[str]:
     """'embedding,image' as a list of groups of columns."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@contextlib.contextmanager
+def engine_named(engine: Engine, **settings: Any) -> Iterator[Any]:
+    """The engine that is named, None for this process; closed at the end.
+
+    `ValueError` where an option is given that it does not have.
+
+    To be entered before JAX is imported: on a machine with an accelerator, the process that hands
+    out work must leave it to a worker.
+    """
+    default = {"address": None, "workers": None, "devices_per_worker": None}
+    default |= {"cpus_per_worker": 1, "on_lost": "end"}
+    if engine is Engine.local:
+        given = [n for n, value in settings.items() if n in default and value != default[n]]
+        if given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"{names}: of --engine ray, not of local")
+        yield None
+        return
+    if settings.pop("devices", None) is not None or settings.pop("processes", None) is not None:
+        raise ValueError("--devices and --processes are of --engine local, not of ray")
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from jepa_jax.scoring.cluster import Ray
+
+    with Ray(**settings) as ray:
+        yield ray

@@ -10,21 +10,30 @@ import typer
 from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.estimators import make_estimator, read_calibration
 from jepa_jax.commands.options import (
+    Address,
     AllowOutside,
     BatchSize,
     CalibrationFolder,
+    ClusterWorkers,
+    CpusPerWorker,
+    Devices,
+    DevicesPerWorker,
     Embedding,
     Encoder,
+    Engine,
     IdColumn,
     ImageColumn,
     ImageSize,
     Limit,
     MatrixProducts,
     MethodOrAuto,
+    OnLost,
     Precision,
     Seed,
     Source,
+    WhichEngine,
     check_settings,
+    engine_named,
     open_images,
     split_store,
     with_method_settings,
@@ -81,13 +90,30 @@ def score(
     ] = _Rank.structural,
     precision: MatrixProducts = Precision.highest,
     batch_size: BatchSize = None,
+    devices: Devices = None,
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="On a CPU: worker processes (default: one a core in long runs)."),
     ] = None,
+    engine: WhichEngine = Engine.local,
+    address: Address = None,
+    workers: ClusterWorkers = None,
+    devices_per_worker: DevicesPerWorker = None,
+    cpus_per_worker: CpusPerWorker = 1,
+    on_lost: Annotated[
+        OnLost,
+        typer.Option(help="ray: an image that workers die of ends the run, or is left out."),
+    ] = OnLost.end,
     views: Annotated[int, typer.Option(min=1, help="Random views an image (Eq. 4).")] = 1,
     image_size: ImageSize = None,
     embedding: Embedding = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="Only these shards, '2/8': the second of eight runs, to be merged."),
+    ] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(help="Take the images in an order of chance, by this seed.")
+    ] = None,
     store: Annotated[
         str,
         typer.Option(help=f"Groups of columns to add, of {','.join(STORABLE)}."),
@@ -109,7 +135,17 @@ def score(
     ] = _Changed.rescore,
 ) -> None:
     """Score every image of SOURCE. One row an input, in a folder that a rerun continues."""
-    with plain_errors() as command:
+    which = engine_named(
+        engine,
+        address=address,
+        workers=workers,
+        devices_per_worker=devices_per_worker,
+        cpus_per_worker=cpus_per_worker,
+        on_lost=on_lost.value,
+        devices=devices,
+        processes=processes,
+    )
+    with plain_errors() as command, which as elsewhere:
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
         check_apart(out)
         check_settings(method_settings, [method.value])
@@ -122,24 +158,42 @@ def score(
         from jepa_jax.scoring.precision import precision_in_words
         from jepa_jax.scoring.refine import Refinement
         from jepa_jax.scoring.run import check_before_choosing
-        from jepa_jax.xla import default_device
+        from jepa_jax.scoring.work import WHOLE, Part
+        from jepa_jax.xla import default_devices
 
+        of_all = WHOLE if part is None else Part.parse(part)
+        apart = "--part" if of_all != WHOLE else "--engine ray" if elsewhere is not None else ""
+        if apart and method.value == "auto" and calibration is None:
+            raise ValueError(
+                f"{apart} with --method auto needs --calibration: calibrate once, on one machine "
+                "(jepa-jax calibrate)"
+            )
         refinement = Refinement(**shares) if any(shares.values()) else None
-        opened = open_images(source, image_column, id_column, allow_outside)
+        opened = open_images(source, image_column, id_column, allow_outside, shuffle)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
-        device = default_device()
+        if elsewhere is not None:
+            devices, processes, where = 0, 1, "a Ray cluster"
+            products = f"precision {precision.value}"  # Its devices are not known here.
+        else:
+            there = default_devices()
+            device, used = there[0], devices or len(there)
+            several = f"{used} x " if used > 1 else ""
+            where = f"{several}{device.platform} ({device.device_kind})"
+            products = precision_in_words(precision.value)
+            warn_of_idle_gpu(device.platform)
+            if device.platform != "cpu" or used > 1:
+                processes = processes or 1  # Without a listing of the source.
         say(
             f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
-            f"{device.platform} ({device.device_kind}), {method.value}, "
-            f"{precision_in_words(precision.value)}"
+            f"{where}, {method.value}, {products}"
         )
-        warn_of_idle_gpu(device.platform)
         run_settings = {"views": views, "store": split_store(store), "refine": refinement}
         scorer_settings: dict[str, Any] = {
             "precision": precision.value,
             "batch_size": batch_size,
             "seed": seed,
             "processes": processes or 1,
+            "devices": devices,
         }
         if method.value == "auto":
             # What a run would refuse is refused before the calibration, which takes a while.
@@ -158,6 +212,7 @@ def score(
                 precision=precision.value,
                 batch_size=batch_size,
                 seed=seed,
+                devices=devices,
                 limit=limit,
                 refinable=refinement is not None,
                 is_exact=is_exact,
@@ -172,9 +227,7 @@ def score(
                 calibration=read_calibration(method.value, calibration),
                 rank=rank.value,
             )
-        if processes is None and device.platform != "cpu":
-            processes = 1  # Without a listing of the source.
-        elif processes is None:
+        if processes is None:
             total = _count(opened, limit, views)
             processes = worthwhile(loaded, estimator, total, batch_size)
         if processes > 1:
@@ -189,9 +242,12 @@ def score(
                 out,
                 **run_settings,
                 limit=limit,
+                engine=elsewhere,
+                on_status=progress.tell,
                 retry=retry.value if retry else None,
                 changed=changed.value,
                 on_changed=functools.partial(_say_changed, rescored=changed.value == "rescore"),
+                part=of_all,
                 on_start=progress.start,
                 on_row=progress.advance,
             )
@@ -235,6 +291,7 @@ def _automatic(encoder, source: str, out: Path, **s):
                 precision=s["precision"],
                 batch_size=s["batch_size"],
                 seed=s["seed"],
+                devices=s["devices"],
                 limit=s["limit"],
                 on_start=progress.start,
                 on_image=progress.advance,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # rich is imported when there is something to print: `--help`
     from rich.console import Console
     from rich.progress import Progress
 
+    from jepa_jax.store.run_status import RunStatus
+
 # Whether errors are shown with where they were raised: `jepa-jax --traceback`.
 TRACEBACK = "JEPA_JAX_TRACEBACK"
 _PACKAGE = Path(__file__).parent.parent
@@ -71,6 +73,7 @@ class Progressing:
 
     def __init__(self, what: str, stop: Interruption):
         self.what, self.stop, self.total, self.rows = what, stop, None, 0
+        self.note = ""
         self.begun = self.reported = time.monotonic()
         self.bar = _bar()
         self.task = self.bar.add_task(what, total=None, rate="")
@@ -88,6 +91,16 @@ class Progressing:
         self.total, self.rows, self.done = total, 0, done
         self.begun = time.monotonic()
         self.bar.reset(self.task, total=total, completed=done)
+
+    def tell(self, status: "RunStatus") -> None:
+        """How an engine's workers are: said where that has changed. A place to end in order, too.
+
+        Between two rows there may be hours.
+        """
+        if status.note and status.note != self.note:
+            self.note = status.note
+            say(f"workers: {spelled(status.note)}", "yellow")
+        self.stop.raise_if_asked()
 
     def advance(self, row: object = None) -> None:
         """One more row."""

@@ -14,6 +14,7 @@ from jepa_jax.data.sources.folder import Folder
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
 from jepa_jax.data.sources.npz import Npz
 from jepa_jax.data.sources.parquet import Parquet
+from jepa_jax.data.sources.shuffled import Shuffled
 from jepa_jax.data.sources.source import Chain, Source
 from jepa_jax.data.sources.tar import Tar
 
@@ -29,6 +30,7 @@ __all__ = [
     "Npz",
     "Parquet",
     "Record",
+    "Shuffled",
     "Source",
     "Tar",
     "UnreadableImage",

@@ -19,6 +19,7 @@ from jepa_jax.data.sources.folder import IMAGE, Folder, kind_of_file
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
 from jepa_jax.data.sources.npz import Npz
 from jepa_jax.data.sources.parquet import Parquet
+from jepa_jax.data.sources.shuffled import Shuffled
 from jepa_jax.data.sources.source import Chain, Records, Source
 from jepa_jax.data.sources.tar import Tar
 
@@ -113,7 +114,9 @@ def source_options(source: Any) -> dict[str, Any]:
         "outside": not isinstance(source, DatasetRows) and getattr(source, "outside", False),
     }
     own = {name: value for name, value in given.items() if value}
-    return own or (source_options(parts[0]) if parts else {})
+    if isinstance(source, Shuffled):
+        own["shuffle"] = source.shuffle
+    return own | (source_options(parts[0]) if parts else {})
 
 
 def open_again(

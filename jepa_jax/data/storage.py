@@ -11,6 +11,7 @@ import builtins
 import dataclasses
 import errno
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -102,6 +103,21 @@ class Storage:
         found = {name: _identity(name) for name in _names(source)}
         roots = {name: identity for name, identity in found.items() if identity is not None}
         return cls(roots, listed=os.path.isdir(source.name))
+
+    def here(self) -> Storage:
+        """The same places as this machine sees them, which may be another one.
+
+        Raises `StorageFailed` where it does not see one of them.
+        """
+        found = {name: _identity(name) for name in self.roots}
+        missing = [name for name, identity in found.items() if identity is None]
+        if missing:
+            raise StorageFailed(
+                f"{socket.gethostname()} does not see the images at {missing[0]}: they must lie "
+                "on a file system that all nodes share"
+            )
+        roots = {name: identity for name, identity in found.items() if identity is not None}
+        return dataclasses.replace(self, roots=roots)
 
     def load(self, record: Record) -> Image.Image:
         """`record.load()`, tried again where the storage failed.

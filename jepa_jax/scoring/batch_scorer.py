@@ -1,4 +1,5 @@
-"""An encoder and an estimator as one compiled function of batches, here or in worker processes."""
+"""An encoder and an estimator as one compiled function of batches, on all devices of this process
+or in worker processes."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,12 +16,12 @@ from jepa_jax.estimators.estimate import Estimate, Estimator
 from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
+from jepa_jax.scoring.devices import Devices
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.known_answers import check_device
 from jepa_jax.scoring.precision import matmul_precision, numerics
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
-from jepa_jax.xla import jit
 
 
 class BatchScorer:
@@ -36,6 +37,7 @@ class BatchScorer:
         chunk: int | None = None,
         seed: int = 0,
         processes: int = 1,
+        devices: int | None = None,
     ):
         sizes = {"batch_size": batch_size, "chunk": chunk, "processes": processes}
         for name, value in sizes.items():
@@ -48,26 +50,34 @@ class BatchScorer:
         self.processes = processes
         self._workers: Workers | None = None  # Started by the first batch.
         if processes > 1:
+            if devices not in (None, 1):
+                raise ValueError(
+                    f"`processes` are of one device each: `devices` must be 1, got {devices}"
+                )
+            devices = 1
             share_cores(processes)  # Raises now.
-        self._compile()
+        self._begin(Devices(devices))
 
-    def _compile(self) -> None:
+    def _begin(self, devices: Devices) -> None:
+        self.devices = devices
         # A calibrated estimator is a pytree of arrays, an argument of the program; others are
         # settings, and part of it.
         self._fitted = not jax.tree_util.all_leaves([self.estimator])
-        self._compiled = jit(self._estimate, static_argnums=4)
+        self._on_devices: tuple[nnx.State, Estimator | None] | None = None
+        self._compiled = devices.program(self._estimate, whole=2, batched=2, static=1)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copy is one process, and compiles for itself.
-        return self.__dict__ | {"_compiled": None, "_workers": None, "processes": 1}
+        # A copy is one process on one device, and compiles for itself.
+        left = {"_compiled": None, "_workers": None, "_on_devices": None, "devices": None}
+        return self.__dict__ | left | {"processes": 1}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self.__dict__.update(saved)
-        self._compile()
+        self._begin(Devices(1))
 
     def with_estimator(self, estimator: Estimator, precision: Precision | None = None) -> Self:
         """This scorer with another estimator, at its own precision or another."""
-        return type(self)(
+        other = type(self)(
             self.encoder,
             estimator,
             precision=precision or self.precision,
@@ -75,7 +85,12 @@ class BatchScorer:
             chunk=self.chunk,
             seed=self.seed,
             processes=self.processes,
+            devices=self.devices.count,
         )
+        if self._on_devices is not None:  # The parameters are there once.
+            fitted = other.devices.on_each(estimator) if other._fitted else None
+            other._on_devices = self._on_devices[0], fitted
+        return other
 
     def close(self) -> None:
         """Ends the worker processes, if there are any; scoring again starts new ones."""
@@ -89,9 +104,26 @@ class BatchScorer:
         return 2 * self.processes
 
     def plan(self, height: int, width: int) -> Plan:
-        """Images a batch and cotangents a chunk for images of this size."""
+        """Images a batch of one device, and cotangents a chunk, for images of this size."""
         plan = plan_for(self.encoder, height, width, self.batch_size)
         return plan if self.chunk is None else Plan(self.chunk, plan.batch)
+
+    def batch(self, height: int, width: int) -> int:
+        """Images of this size that are computed at once: the plan's on each device."""
+        return self.plan(height, width).batch * self.devices.count
+
+    def on_devices(self) -> tuple[nnx.State, Estimator | None]:
+        """The encoder's parameters, and the estimator if it is fitted, on each of the devices."""
+        there = self._on_devices
+        if there is None:
+            fitted = self.estimator if self._fitted else None
+            there = self._on_devices = self.devices.on_each((self.encoder.state, fitted))
+        return there
+
+    def filled(self, count: int, height: int, width: int) -> list[int]:
+        """Which of `count` images a whole batch consists of: the last one is filled up with copies
+        of its first image, so that one program does for all."""
+        return [*range(count), *[0] * (self.batch(height, width) - count)]
 
     def score(
         self, images: Float[np.ndarray, "n h w c"], ids: Sequence[str] | None = None
@@ -116,7 +148,7 @@ class BatchScorer:
         names = [i.tobytes() for i in images] if ids is None else ids
         if len(names) != len(images):
             raise ValueError(f"`ids` must name {len(images)} images, got {len(names)}")
-        batch = self.plan(*images.shape[1:3]).batch
+        batch = self.batch(*images.shape[1:3])
         if not len(images):  # One blank image gives the empty result its shapes and types.
             blank = self.score(np.zeros((1, *images.shape[1:]), images.dtype))
             return map_columns(lambda columns: columns[0][:0], [blank])
@@ -137,15 +169,15 @@ class BatchScorer:
         if self.processes > 1:
             self._workers = self._workers or Workers(self._in_a_worker, self.processes)
             return self._workers.submit(images, names)
-        check_device(self.precision)  # Once a process and device.
-        plan = self.plan(*images.shape[1:3])
-        count = len(images)
-        # The last batch is filled up with copies of its first image: one program for all.
-        fill = [*range(count), *[0] * (plan.batch - count)]
+        if not self.devices.count:
+            raise ValueError("`devices` is 0: this scorer is for an engine that computes elsewhere")
+        check_device(self.precision, self.devices)  # Once a process and device.
+        count, size = len(images), images.shape[1:3]
+        fill = self.filled(count, *size)
         keys = keys_of(self.seed, [names[i] for i in fill])
         with numerics(self.precision):
-            fitted = self.estimator if self._fitted else None
-            result = self._compiled(self.encoder.state, fitted, images[fill], keys, plan.chunk)
+            arguments = (*self.on_devices(), images[fill], keys)
+            result = self._compiled(*arguments, self.plan(*size).chunk)
         return lambda: _scores(result, count)
 
     def traced(self, height: int, width: int) -> jax.stages.Traced:

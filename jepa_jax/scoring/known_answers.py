@@ -17,8 +17,8 @@ from jepa_jax.encoders.attention import attention
 from jepa_jax.encoders.layers import standardize
 from jepa_jax.estimators.volume import volume
 from jepa_jax.products import Precision, product
+from jepa_jax.scoring.devices import Devices
 from jepa_jax.scoring.precision import numerics
-from jepa_jax.xla import default_device, jit
 
 # The largest error allowed, relative to the largest entry: of sums in float32, and of attention,
 # whose products' operands are rounded.
@@ -38,18 +38,21 @@ class WrongNumbers(RuntimeError):
     """A device, driver or compiler that fails a known answer."""
 
 
-def check_device(precision: Precision) -> dict[str, float]:
-    """The measured errors of JAX's default device by name: relative ones, and nats of a log-volume.
+def check_device(precision: Precision, devices: Devices | None = None) -> dict[str, float]:
+    """The measured errors of `devices` by name, of each the largest: relative ones, and nats of a
+    log-volume. Default, and in the place of a single one: JAX's default device.
 
     Once for each device, precision and setting of JAX that programs are compiled by.
 
     Raises `WrongNumbers` where one is larger than rounding explains, with both numbers.
     """
-    return _check(precision, default_device(), cast(Any, jax.config).jax_enable_x64)
+    # Programs for one device run on what is JAX's default one now.
+    several = devices if devices is not None and devices.count > 1 else Devices(1)
+    return _check(precision, several, cast(Any, jax.config).jax_enable_x64)
 
 
 @functools.cache
-def _check(precision: Precision, device: Any, x64: bool) -> dict[str, float]:
+def _check(precision: Precision, devices: Devices, x64: bool) -> dict[str, float]:
     allowed = {
         "layer_norm": _FLOAT32,
         "attention": _ATTENTION[precision],
@@ -58,32 +61,42 @@ def _check(precision: Precision, device: Any, x64: bool) -> dict[str, float]:
     }
     with numerics(precision):
         errors = {
-            "layer_norm": _layer_norm(),
-            "attention": _attention(),
-            "product": _product(precision),
-            "log_volume": _log_volume(),
+            "layer_norm": _layer_norm(devices),
+            "attention": _attention(devices),
+            "product": _product(devices, precision),
+            "log_volume": _log_volume(devices),
         }
     wrong = [
-        f"{name}: {errors[name]:.3g}, where {allowed[name]:.3g} is allowed"
+        f"{name}: {error:.3g}, where {allowed[name]:.3g} is allowed"
+        + (f" (device {devices.devices[i].id})" if devices.count > 1 else "")
         for name in allowed
-        if not errors[name] <= allowed[name]
+        for i, error in enumerate(errors[name])
+        if not error <= allowed[name]
     ]
     if wrong:
+        device = devices.devices[0]
         raise WrongNumbers(
             f"{device.platform} ({device.device_kind}) computes wrong numbers at precision "
             f"{precision!r}, with jax {jax.__version__}; scores would be wrong without a word: "
             "another version of jax, the driver or the device may help\n  " + "\n  ".join(wrong)
         )
-    return errors
+    return {name: max(of_each) for name, of_each in errors.items()}
 
 
-def _relative(found: jax.Array, expected: np.ndarray) -> float:
-    """The largest error over the largest entry; infinite where one is not finite."""
-    error = np.abs(np.asarray(found, np.float64) - expected).max() / np.abs(expected).max()
+def _relative(found: jax.Array, expected: np.ndarray) -> list[float]:
+    """Of each device's result the largest error over the largest entry; infinite where one is not
+    finite."""
+    return [
+        _finite(np.abs(np.asarray(one, np.float64) - expected).max() / np.abs(expected).max())
+        for one in found
+    ]
+
+
+def _finite(error: float) -> float:
     return float(error) if np.isfinite(error) else float("inf")
 
 
-def _layer_norm() -> float:
+def _layer_norm(devices: Devices) -> list[float]:
     """64 x 64 x 256 elements: enough for the fusions that were wrong."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(64, 256)) + rng.normal(size=(64, 1))
@@ -97,10 +110,10 @@ def _layer_norm() -> float:
     inverse = 1 / np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-6)
     y = centred * inverse
     expected = inverse * (g - g.mean(-1, keepdims=True) - y * (g * y).mean(-1, keepdims=True))
-    return _relative(jit(rows)(_single(x), _single(g)), expected)
+    return _relative(devices.each(rows)(_single(x), _single(g)), expected)
 
 
-def _attention() -> float:
+def _attention(devices: Devices) -> list[float]:
     """The pullback to queries, keys and values of 16 cotangents: 4 heads, 24 tokens."""
     rng = np.random.default_rng(1)
     q, k, v = rng.normal(size=(3, 4, 24, 16))
@@ -115,10 +128,10 @@ def _attention() -> float:
     change = g @ v.swapaxes(-1, -2)
     change = weights * (change - (change * weights).sum(-1, keepdims=True))
     expected = np.stack([change @ k, change.swapaxes(-1, -2) @ q, weights.swapaxes(-1, -2) @ g])
-    return _relative(jit(rows)(*map(_single, (q, k, v, g))), expected)
+    return _relative(devices.each(rows)(*map(_single, (q, k, v, g))), expected)
 
 
-def _product(precision: Precision) -> float:
+def _product(devices: Devices, precision: Precision) -> list[float]:
     """A product, and what it pulls back, of operands that are rounded as the precision says."""
     rng = np.random.default_rng(2)
     x, kernel, g = (a.astype(np.float32) for a in rng.normal(size=(3, 256, 256)))
@@ -127,11 +140,13 @@ def _product(precision: Precision) -> float:
         y, pull = jax.vjp(lambda x: product(x, kernel), x)
         return y, pull(g)[0]
 
-    forward, back = jit(run)(*map(_single, (x, kernel, g)))
-    return max(
+    forward, back = devices.each(run)(*map(_single, (x, kernel, g)))
+    errors = zip(
         _relative(forward, _multiplied(x, kernel, precision)),
         _relative(back, _multiplied(g, kernel.T, precision)),
+        strict=True,
     )
+    return [max(of_one) for of_one in errors]
 
 
 def _multiplied(a: np.ndarray, b: np.ndarray, precision: Precision) -> np.ndarray:
@@ -156,14 +171,14 @@ def _rounded(a: np.ndarray, dropped: int) -> np.ndarray:
     return kept.view(np.float32)
 
 
-def _log_volume() -> float:
+def _log_volume(devices: Devices) -> list[float]:
     rng = np.random.default_rng(3)
     left = np.linalg.qr(rng.normal(size=(48, 48)))[0]
     right = np.linalg.qr(rng.normal(size=(400, 48)))[0]
     a = np.asarray((left * np.geomspace(1, 1e-3, 48)) @ right.T, np.float32)
     expected = np.linalg.slogdet(a.astype(np.float64) @ a.T.astype(np.float64))[1] / 2
-    found = float(jit(lambda a: volume(a).value)(jnp.asarray(a)))
-    return abs(found - expected) if np.isfinite(found) else float("inf")
+    found = devices.each(lambda a: volume(a).value)(jnp.asarray(a))
+    return [_finite(abs(float(one) - expected)) for one in found]
 
 
 def _single(a: np.ndarray) -> jax.Array:

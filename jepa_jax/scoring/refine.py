@@ -99,15 +99,19 @@ def refine_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
     A refined row keeps what it had as `sketch_score` and `sketch_std_error`; its `method` says
     "exact". Shards are replaced atomically, at the latest every 30 seconds.
     """
-    writer = ShardWriter(task.out, task.rows)
+    writer = ShardWriter(task)
     try:
         for index, place, item, scores in scored_items(task, shards):
             before = writer.row(index, place)
-            if before["id"] != item.record.id:
+            if before is None or before["id"] != item.record.id:
+                found = "no such row" if before is None else repr(before["id"])
                 raise ValueError(
                     f"the source has changed since {shard_path(task.out, index)} was written: that "
-                    f"has {before['id']!r} where the source now has {item.record.id!r}"
+                    f"has {found} where the source now has {item.record.id!r}"
                 )
+            if task.is_done(before):  # By a worker that was taken for lost.
+                on_row(before)
+                continue
             row = make_row(item, scores, method=task.rows.method, store=task.rows.store)
             row["flagged"] = before["flagged"]
             if before.get(STAMP) == row[STAMP]:  # Else the sketch was of another image.

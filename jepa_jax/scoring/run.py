@@ -20,11 +20,13 @@ from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.engines import Engine, Local
-from jepa_jax.scoring.known_answers import check_device
 from jepa_jax.scoring.refine import Refinement, Unrefined, refine_shards
+from jepa_jax.scoring.reporting import Reporting
 from jepa_jax.scoring.work import (
+    WHOLE,
     Changed,
     OnRow,
+    Part,
     Pending,
     Retry,
     RowSettings,
@@ -34,10 +36,10 @@ from jepa_jax.scoring.work import (
 )
 from jepa_jax.store.folder import check_scores_folder, locked, shard_paths
 from jepa_jax.store.manifest import check_manifest, make_settings, refuse_other_settings
+from jepa_jax.store.run_status import RunStatus
 from jepa_jax.store.schema import GROUPS, check_store
 from jepa_jax.store.shards import count_rows
 from jepa_jax.version import __version__
-from jepa_jax.xla import default_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +77,14 @@ def run(
     refine: Refinement | None = None,
     retry: Retry | None = None,
     changed: Changed = "rescore",
+    part: Part = WHOLE,
     shard_size: int = 1024,
     workers: int = 8,
     engine: Engine | None = None,
     on_start: Callable[[int | None, int], None] | None = None,
     on_row: OnRow | None = None,
     on_changed: Callable[[str], object] = lambda id: None,
+    on_status: Callable[[RunStatus], None] | None = None,
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
 
@@ -92,15 +96,18 @@ def run(
     whose image could not be got (status "unavailable": a file that is missing, a server that does
     not answer), or "all". `changed`: whether rows whose image's file (or archive, or table) has
     another size or time now than when it was scored are done again, in their places, or kept;
-    `on_changed(id)` is told the first one. `shard_size`: rows a Parquet file. `workers`: threads
-    that read and preprocess. `engine`: where shards are computed, by default
-    `jepa_jax.scoring.engines.Local`.
-    `on_start(total, done)` and `on_row(row)` report progress.
+    `on_changed(id)` is told the first one. `part`: the shards that this run does, where several
+    share the work, each in a folder of its own, to be merged (`jepa_jax.store.merge`); what
+    `refine` asks for is done after that. `shard_size`: rows a Parquet file. `workers`: threads that
+    read and preprocess. `engine`: where shards are computed, by default this process, or
+    `jepa_jax.scoring.Ray`. `on_start(total, done)` and `on_row(row)` report progress, and
+    `on_status`, every second or so, how an engine's workers are.
 
-    The folder gets a manifest and one Parquet file a shard, each replaced atomically, at the
-    latest every 30 seconds. A rerun with the same settings continues: rows that are there are
-    kept, whether their image could be read or not. Memory does not grow with the number of images.
-    Where the storage of the images fails, it is tried again for some seconds; then the run ends.
+    The folder gets a manifest, the run's status (`jepa_jax.store.RunStatus`) and one Parquet file a
+    shard, each replaced atomically, at the latest every 30 seconds. A rerun with the same settings
+    continues: rows that are there are kept, whether their image could be read or not. Memory does
+    not grow with the number of images. Where the storage of the images fails, it is tried again for
+    some seconds; then the run ends.
 
     Raises `ValueError` on settings that differ from the folder's (showing both), on a source
     whose images are no longer those of the folder's rows, and on settings that make no sense;
@@ -140,35 +147,45 @@ def run(
         shard_size=shard_size,
         threads=workers,
     )
-    settings = describe(scorer, opened, rows, refine)
-    engine, on_row = engine or Local(), on_row or (lambda row: None)
-    counts, refined = Counter[str](), Counter[str]()
+    settings = describe(scorer, opened, rows, refine, part)
+    engine, encoder = engine or Local(), {"encoder": scorer.encoder.name}
+    refined = Counter[str]()
 
     with locked(out):
-        check_manifest(out, settings, _facts(scorer) | {"left_out": as_facts(left_out(opened))})
-        pending = Pending(opened, out, shard_size, limit, retry, changed, on_changed)
-        if on_start is not None:
+        refuse_other_settings(out, settings, encoder)  # Before anything else is begun.
+        with Reporting(out, engine.name, on_row, on_status) as reporting:
+            facts = _facts(scorer) | engine.begin(scorer, reporting)
+            facts["left_out"] = as_facts(left_out(opened))
+            check_manifest(out, settings, facts)
+            pending = Pending(opened, out, shard_size, limit, retry, changed, on_changed, part)
             total = opened.count()
+            if total is not None:
+                total = part.rows(total if limit is None else min(total, limit), shard_size)
             done = sum(map(count_rows, shard_paths(out))) - count_again(out, retry)
-            on_start(total if limit is None or total is None else min(total, limit), done)
-        try:
-            task = Task(scorer, out, rows, score_shards, storage)
-            engine.run(task, pending, _counted(counts, on_row))
-        finally:
-            scorer.close()
-        if refine is not None:
-            again = Unrefined.of(out, refine)
             if on_start is not None:
-                on_start(again.chosen, again.chosen - again.left)
-            exact = scorer.with_estimator(Exact(), "highest")
-            exactly = dataclasses.replace(rows, method="exact")
-            task = Task(exact, out, exactly, refine_shards, storage)
-            shards = again.shards(opened, shard_size)
+                on_start(total, done)
+            counts = reporting.begin("scoring", total, done)
             try:
-                engine.run(task, shards, _counted(refined, on_row))
+                task = Task(scorer, out, rows, score_shards, storage, retry)
+                engine.run(task, pending, reporting)
             finally:
-                exact.close()
-    if not counts and not pending.resumed:
+                scorer.close()
+            if refine is not None and part == WHOLE:
+                again = Unrefined.of(out, refine)
+                if on_start is not None:
+                    on_start(again.chosen, again.chosen - again.left)
+                refined = reporting.begin("refining", again.chosen, again.chosen - again.left)
+                exact = scorer.with_estimator(Exact(), "highest")
+                exactly = dataclasses.replace(rows, method="exact")
+                task = Task(exact, out, exactly, refine_shards, storage)
+                shards = again.shards(opened, shard_size)
+                try:
+                    engine.run(task, shards, reporting)
+                finally:
+                    exact.close()
+            for kind in sorted(engine.kinds() - {facts["device"]}):
+                check_manifest(out, settings, facts | {"device": kind})
+    if not counts and not pending.resumed and part == WHOLE:
         raise ValueError(f"{opened.name} holds no images: nothing was scored")
     seconds = time.monotonic() - started
     unavailable = pending.unavailable + counts["unavailable"]
@@ -200,22 +217,17 @@ def check_before_choosing(
     check_store(rows.store, views, False, "one that is still to be chosen (name it by --method)")
     settings = describe(scorer, open_source(source), rows, None)
     check_scores_folder(out)
-    before = refuse_other_settings(out, settings, _facts(scorer), but=("estimator", "refine"))
+    encoder = {"encoder": scorer.encoder.name}
+    before = refuse_other_settings(out, settings, encoder, but=("estimator", "refine"))
     return before is not None and before["settings"].get("estimator", {}).get("method") == "exact"
 
 
-def _counted(counts: Counter[str], on_row: OnRow) -> OnRow:
-    """`on_row`, which also counts rows by status."""
-
-    def count(row: dict[str, Any]) -> None:
-        counts[row["status"]] += 1
-        on_row(row)
-
-    return count
-
-
 def describe(
-    scorer: BatchScorer, source: Source, rows: RowSettings, refine: Refinement | None
+    scorer: BatchScorer,
+    source: Source,
+    rows: RowSettings,
+    refine: Refinement | None,
+    part: Part = WHOLE,
 ) -> dict[str, Any]:
     """The settings that the manifest locks."""
     encoder = scorer.encoder
@@ -234,6 +246,7 @@ def describe(
         shard_size=rows.shard_size,
         refine=dataclasses.asdict(refine) if refine else None,
         source_options=source_options(source),
+        part=dataclasses.asdict(part) if part != WHOLE else None,
     )
 
 
@@ -255,15 +268,11 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
 
 
 def _facts(scorer: BatchScorer) -> dict[str, Any]:
-    """What the manifest records and does not lock."""
-    device = default_device()
+    """What the manifest records and does not lock, beside what the engine says."""
     return {
         "encoder": scorer.encoder.name,
         "version": __version__,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": f"{device.platform}: {device.device_kind}",
-        "jax": jax.__version__,
-        "known_answers": check_device(scorer.precision),
     }
 
 

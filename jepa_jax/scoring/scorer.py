@@ -14,15 +14,17 @@ class Scorer(BatchScorer):
 
     `precision`: "highest" (float32 matrix products), "tf32", "bf16", "tf32x3" or "bf16x3": what the
     encoder's products are of (`jepa_jax.scoring.precision.matmul_precision`).
-    `batch_size` images are computed at once, and `chunk` cotangents for each (defaults: by the
-    platform and the sizes). `processes`: on a CPU, that many worker processes of a share of the
-    cores each, up to one a core: more images/s where an image takes seconds, after each has
-    started and compiled. They live as long as the scorer, or until `close`. A score depends on its
-    image, the settings and `seed` alone, to rounding: not on the batch or process that it is
-    computed in.
+    `batch_size` images are computed at once on each device, and `chunk` cotangents for each image
+    (defaults: by the platform and the sizes). `devices`: of this process, so many (default: all, or
+    the one that `jax.default_device` is set to); each has the parameters and computes its own
+    images, and a score does not change by a bit with their number. 0: for an engine that computes
+    elsewhere. `processes`: on a CPU, that many worker processes of a share of the cores each, up to
+    one a core: more images/s where an image takes seconds, after each has started and compiled.
+    They live as long as the scorer, or until `close`. A score depends on its image, the settings
+    and `seed` alone, to rounding: not on the batch or process that it is computed in.
 
-    Raises `ValueError` on an unknown precision, a size below 1, or more
-    processes than cores.
+    Raises `ValueError` on an unknown precision, a size below 1, more devices than there are, or
+    more processes than cores.
 
     >>> import numpy as np
     >>> from jepa_jax import Exact, Scorer, load_encoder

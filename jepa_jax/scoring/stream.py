@@ -89,7 +89,7 @@ def scored(
             batch.inputs.append(image)
             batch.names.append(f"{item.record.id}/{view}")
             batch.places.append((waiting[-1], view))
-            if len(batch.inputs) == scorer.plan(*image.shape[:2]).batch:
+            if len(batch.inputs) == scorer.batch(*image.shape[:2]):
                 start(image.shape)
         if len(waiting) > MOST_WAITING:
             finish()

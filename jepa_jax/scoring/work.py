@@ -29,6 +29,15 @@ FLUSH_SECONDS = 30.0
 
 OnRow = Callable[[dict[str, Any]], None]
 
+Items = list[tuple[int, Record]]
+"""Records with their places in a file of the output."""
+
+
+def written_here(write: Callable[[], None], rows: int) -> None:
+    """How a file is written, `rows` of it new or others than before: at once."""
+    write()
+
+
 Retry = Literal["failed", "all"]
 """Which rows without a score are done again: those whose image could not be got, or all."""
 
@@ -45,6 +54,46 @@ class Shard:
 
     index: int
     items: Iterable[tuple[int, Record]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Every `of`-th shard of a run, from the `index`-th on, 1 the first: what one of several
+    processes does that know nothing of each other, in a folder of its own.
+
+    >>> Part.parse("2/8"), Part(2, 3).rows(total=10, shard_size=2)
+    (Part(index=2, of=8), 4)
+    """
+
+    index: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.of:
+            raise ValueError(f"`part` must be from 1/{self.of} to {self.of}/{self.of}, got {self}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """'2/8' as the second of eight."""
+        index, _, of = text.partition("/")
+        if not (index.isdecimal() and of.isdecimal()):
+            raise ValueError(f"a part is written as in '2/8', got {text!r}")
+        return cls(int(index), int(of))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.of}"
+
+    def has(self, shard: int) -> bool:
+        """Whether a shard is of this part."""
+        return shard % self.of == self.index - 1
+
+    def rows(self, total: int, shard_size: int) -> int:
+        """How many of so many rows are of this part."""
+        shards = range(self.index - 1, -(-total // shard_size), self.of)
+        return sum(min(shard_size, total - shard * shard_size) for shard in shards)
+
+
+WHOLE = Part(1, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +117,25 @@ class RowSettings:
 @dataclasses.dataclass(frozen=True)
 class Task:
     """One pass over shards of the folder `out` by `scorer`. `work` does some of them:
-    `score_shards`, or `jepa_jax.scoring.refine.refine_shards`; `storage`: where the images are."""
+    `score_shards`, or `jepa_jax.scoring.refine.refine_shards`; `storage`: where the images are;
+    `retry`: as of `Pending`. `writing`: through it every file is written; `flush_seconds`: the
+    longest that a row waits for that, `FLUSH_SECONDS` by default.
+    """
 
     scorer: BatchScorer
     out: Path
     rows: RowSettings
     work: "Callable[[Task, Iterable[Shard], OnRow], None]"
     storage: Storage = dataclasses.field(default_factory=Storage)
+    retry: Retry | None = None
+    writing: Callable[[Callable[[], None], int], None] = written_here
+    flush_seconds: float | None = None
+
+    def is_done(self, row: dict[str, Any]) -> bool:
+        """Whether a row of a file is as this pass leaves it."""
+        return row["method"] == self.rows.method and not again(
+            self.retry, row["status"], row["error"]
+        )
 
 
 class Pending:
@@ -82,7 +143,8 @@ class Pending:
 
     A shard that is there must hold the ids that the source gives at its place; it may hold fewer
     than a full shard, and is then continued. `retry`, `changed`: rows to be done again, in their
-    places; `on_changed` is told the id of the first one whose image's file has changed.
+    places; `on_changed` is told the id of the first one whose image's file has changed. `part`: the
+    shards of which alone are of interest.
 
     `resumed` counts the rows that stay, `unavailable` those of them that a retry would do again,
     `changed_rows` those whose image's file has changed, whatever becomes of them.
@@ -97,10 +159,12 @@ class Pending:
         retry: Retry | None = None,
         changed: Changed = "rescore",
         on_changed: Callable[[str], object] = lambda id: None,
+        part: Part = WHOLE,
     ):
         self.source, self.out, self.shard_size, self.limit = source, out, shard_size, limit
         self.retry: Retry | None = retry
         self.changed: Changed = changed
+        self.part = part
         self.on_changed = on_changed
         self.resumed = self.unavailable = self.changed_rows = 0
         self._drawn = 0
@@ -109,10 +173,14 @@ class Pending:
         records = itertools.islice(iter(self.source), self.limit)
         for index in itertools.count():
             begin = self._drawn = index * self.shard_size
-            items = self._items(index, itertools.islice(records, self.shard_size))
-            first = next(items, None)
-            if first is not None:
-                yield Shard(index, itertools.chain([first], items))
+            of_shard = itertools.islice(records, self.shard_size)
+            if self.part.has(index):
+                items = self._items(index, of_shard)
+                first = next(items, None)
+                if first is not None:
+                    yield Shard(index, itertools.chain([first], items))
+            else:
+                self._drawn += sum(1 for _ in of_shard)
             if self._drawn < begin + self.shard_size:
                 return
 
@@ -143,14 +211,19 @@ class Pending:
 
     def _has_changed(self, record: Record, stamp: str | None) -> bool:
         """Whether the row that has this stamp is of another file than the record's now."""
-        # Of what is missing or was never known nothing can be said.
-        now = None if stamp is None else record.stamp()
-        if now is None or now == stamp:
+        if not _is_another(record, stamp):
             return False
         self.changed_rows += 1
         if self.changed_rows == 1:
             self.on_changed(record.id)
         return True
+
+
+def _is_another(record: Record, stamp: str | None) -> bool:
+    """Whether a record's file is known to be another one than that of this stamp."""
+    # Of what is missing or was never known nothing can be said.
+    now = None if stamp is None else record.stamp()
+    return now is not None and now != stamp
 
 
 def again(retry: Retry | None, status: str, error: str | None) -> bool:
@@ -181,9 +254,24 @@ def _there(path: Path) -> list[tuple[str, str, str | None, str | None]]:
     return list(zip(*columns, strict=True))
 
 
+def done_and_left(task: Task, index: int, items: Items) -> tuple[dict[int, dict[str, Any]], Items]:
+    """Of a shard's records the rows by place that its file has as the task leaves them, and those
+    records that have no such row yet."""
+    path = shard_path(task.out, index)
+    rows = read_rows(path) if path.exists() else []
+    done, left = dict[int, dict[str, Any]](), Items()
+    for place, record in items:
+        row = rows[place] if place < len(rows) and rows[place]["id"] == record.id else None
+        if row is not None and task.is_done(row) and not _is_another(record, row.get(STAMP)):
+            done[place] = row
+        else:
+            left.append((place, record))
+    return done, left
+
+
 def score_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
     """A row for every record of the shards; at the latest after 30 seconds it is in its file."""
-    writer = ShardWriter(task.out, task.rows)
+    writer = ShardWriter(task)
     try:
         for index, place, item, scores in scored_items(task, shards):
             row = make_row(item, scores, method=task.rows.method, store=task.rows.store)
@@ -226,17 +314,17 @@ def scored_items(
 class ShardWriter:
     """Rows put into shards, one of them in memory at a time, in the order of the shards."""
 
-    def __init__(self, out: Path, settings: RowSettings):
-        self.out, self.settings = out, settings
+    def __init__(self, task: Task):
+        self.task = task
         self.index: int | None = None
         self.rows: list[dict[str, Any]] = []
-        self.changed = False
+        self.changed = 0  # Rows since they were written.
         self.flushed = time.monotonic()
 
-    def row(self, index: int, place: int) -> dict[str, Any]:
-        """The row that is at a place."""
+    def row(self, index: int, place: int) -> dict[str, Any] | None:
+        """The row that is at a place; None where there is none yet."""
         self._open(index)
-        return self.rows[place]
+        return self.rows[place] if place < len(self.rows) else None
 
     def put(self, index: int, place: int, row: dict[str, Any]) -> None:
         """A new row at the end of a shard, or another one in the place of a row."""
@@ -244,22 +332,29 @@ class ShardWriter:
         full = False
         if place == len(self.rows):
             self.rows.append(row)
-            full = len(self.rows) == self.settings.shard_size
+            full = len(self.rows) == self.task.rows.shard_size
         else:
             self.rows[place] = row
-        self.changed = True
-        if full or time.monotonic() - self.flushed > FLUSH_SECONDS:
+        self.changed += 1
+        longest = FLUSH_SECONDS if self.task.flush_seconds is None else self.task.flush_seconds
+        if full or time.monotonic() - self.flushed > longest:
             self.flush()
 
     def flush(self) -> None:
         """Writes what has changed."""
         if self.changed and self.index is not None:
-            write_rows(shard_path(self.out, self.index), self.rows, self.settings.schema)
-        self.changed, self.flushed = False, time.monotonic()
+            path, rows, columns = shard_path(self.task.out, self.index), self.rows, self.schema
+            self.task.writing(lambda: write_rows(path, rows, columns), self.changed)
+        self.changed, self.flushed = 0, time.monotonic()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the files."""
+        return self.task.rows.schema
 
     def _open(self, index: int) -> None:
         if index != self.index:
             self.flush()
-            path = shard_path(self.out, index)
+            path = shard_path(self.task.out, index)
             self.rows = read_rows(path) if path.exists() else []
             self.index = index

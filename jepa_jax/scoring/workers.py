@@ -24,11 +24,12 @@ _ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 class WorkerDied(RuntimeError):
     """A worker process ended before its work."""
 
-    def __init__(self):
-        super().__init__(
-            "a worker process died (out of memory?): the same command continues, with fewer "
-            "`processes` where memory is short"
-        )
+    def __init__(
+        self,
+        said: str = "a worker process died (out of memory?): the same command continues, with "
+        "fewer `processes` where memory is short",
+    ):
+        super().__init__(said)
 
 
 class Workers:

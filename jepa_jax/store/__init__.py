@@ -10,6 +10,9 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from jepa_jax.store.manifest import read_manifest as read_manifest
+    from jepa_jax.store.merging import merge as merge
+    from jepa_jax.store.run_status import RunStatus as RunStatus
+    from jepa_jax.store.run_status import WorkerStatus as WorkerStatus
     from jepa_jax.store.summary import ScoreSummary as ScoreSummary
     from jepa_jax.store.summary import summarize as summarize
     from jepa_jax.store.table import ScoreTable as ScoreTable
@@ -21,6 +24,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "manifest": ["read_manifest"],
+        "merging": ["merge"],
+        "run_status": ["RunStatus", "WorkerStatus"],
         "summary": ["ScoreSummary", "summarize"],
         "table": ["ScoreTable", "read_embeddings", "read_scores"],
     },

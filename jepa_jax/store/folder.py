@@ -10,6 +10,8 @@ from jepa_jax.atomic_files import check_local, is_leftover, remove_leftovers
 
 # Parquet readers skip names that begin with an underscore: the folder reads as one table.
 MANIFEST = "_manifest.json"
+# Where a run is, while it runs and after.
+STATUS = "_status.json"
 # The calibration that a run made for itself.
 CALIBRATION = "_calibration"
 
@@ -88,8 +90,27 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
+def is_written_to(out: Path) -> bool | None:
+    """Whether a process holds the folder; None where that cannot be known."""
+    try:
+        import fcntl
+
+        handle = os.open(out, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
 def _ours(name: str) -> bool:
-    return name in (MANIFEST, CALIBRATION) or _SHARD.fullmatch(name) is not None
+    return name in (MANIFEST, STATUS, CALIBRATION) or _SHARD.fullmatch(name) is not None
 
 
 def _names(folder: Path) -> list[str]:

@@ -18,7 +18,9 @@ from jepa_jax.version import NUMERICS
 _OF_ONE_RUN = ("started", "continued", "known_answers")
 # What of the settings may differ between folders whose scores are compared: where images are, how
 # rows are stored, and the seed, which draws views and probes and shifts no score.
-_FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed")
+_FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed", "part.index", "part.of")
+# The setting that differs between folders that are merged.
+PART = "part"
 
 
 def make_settings(
@@ -33,12 +35,14 @@ def make_settings(
     shard_size: int,
     refine: Mapping[str, float] | None = None,
     source_options: Mapping[str, Any] | None = None,
+    part: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The settings that a manifest locks.
 
     `encoder`: fingerprint, embedding rule and image size; `estimator`: its method and settings, or
     a hash of its calibration; `refine`: shares of the rows scored again exactly, and
-    `source_options`: how the source was opened, where there is something to say.
+    `source_options`: how the source was opened, where there is something to say; `part`: which of
+    how many parts of a run the folder has.
     """
     settings = {
         "numerics": NUMERICS,
@@ -51,7 +55,7 @@ def make_settings(
         "store": list(store),
         "shard_size": shard_size,
     }
-    optional = {"refine": refine, "source_options": source_options}
+    optional = {"refine": refine, "source_options": source_options, PART: part}
     return settings | {name: dict(value) for name, value in optional.items() if value}
 
 

@@ -24,6 +24,11 @@ class _Estimator(Fields):
     method: _Text = ""
 
 
+class _Part(Fields):
+    index: _Count = 1
+    of: _Count = 1
+
+
 class _Settings(Fields):
     source: _Text = ""
     numerics: _Count = 1
@@ -36,6 +41,7 @@ class _Settings(Fields):
     shard_size: _Count = 1
     refine: _Values
     source_options: _Values
+    part: Annotated[_Part | None, Field(description="an object")] = None
 
 
 class _Facts(Fields):

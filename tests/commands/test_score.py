@@ -56,6 +56,16 @@ def test_score_then_show(photos, tmp_path):
         (["{photos}", "--encoder", "embedded", "--store", "pixels"], "`store` must be of"),
         (["{photos}", "--encoder", "embedded", "--method", "guess"], "guess"),
         (["{photos}", "--encoder", "embedded", "--views", "0"], "greater than or equal to 1"),
+        (["{photos}", "--encoder", "embedded", "--part", "4/3"], "`part` must be from 1/3 to 3/3"),
+        (
+            ["{photos}", "--encoder", "embedded", "--part", "1/3", "--method", "auto"],
+            "--part with --method auto needs --calibration",
+        ),
+        (
+            ["{photos}", "--encoder", "embedded", "--workers", "3", "--address", "auto"],
+            "--address, --workers: of --engine ray, not of local",
+        ),
+        (["{photos}", "--encoder", "embedded", "--devices", "3"], "`devices` must be from 0 to 1"),
     ],
 )
 def test_mistakes_are_one_message_and_status_2(photos, tmp_path, arguments, message):

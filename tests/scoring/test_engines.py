@@ -11,22 +11,31 @@ from jepa_jax import Exact, Lanczos, Scorer, load_encoder
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.recipe import Recipe
 from jepa_jax.scoring.work import Shard
+from jepa_jax.store import read_manifest
 
 
 class Elsewhere:
     """A shard at a time, each by a scorer that is made of a recipe which was sent: as a cluster's
     workers have it. Ends after `most` shards, as one that loses its driver."""
 
+    name = "elsewhere"
+
     def __init__(self, most=None):
         self.most, self.done = most, []
 
-    def run(self, task, shards, on_row):
+    def begin(self, scorer, reporting):
+        return {"device": "cpu: elsewhere", "jax": "0.9"}
+
+    def kinds(self):
+        return {"cpu: elsewhere", "cpu: later"}
+
+    def run(self, task, shards, reporting):
         scorer = pickle.loads(pickle.dumps(Recipe.of(task.scorer))).build()
         for shard in shards:
             if len(self.done) == self.most:
                 raise ConnectionError("the driver is gone")
             alone = Shard(shard.index, list(shard.items))
-            task.work(dataclasses.replace(task, scorer=scorer), [alone], on_row)
+            task.work(dataclasses.replace(task, scorer=scorer), [alone], reporting.row)
             self.done.append(shard.index)
 
 
@@ -49,6 +58,9 @@ def test_another_engine_gives_the_same_rows_and_finishes_what_was_begun(random_s
     assert engine.done == [0, 1, 2, 3]
     assert summary.counts == {"ok": 10, "unreadable": 1}
     assert rows(tmp_path / "other") == rows(tmp_path / "local")
+    facts = read_manifest(tmp_path / "other")["facts"]
+    assert facts["device"] == "cpu: elsewhere"
+    assert [one["device"] for one in facts["continued"]] == ["cpu: later"]
     with pytest.raises(ConnectionError):
         random_scorer.run(source, tmp_path / "mixed", engine=Elsewhere(most=2), **settings)
     assert len(rows(tmp_path / "mixed")) == 6

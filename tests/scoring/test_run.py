@@ -39,7 +39,11 @@ def test_one_row_an_input_in_order(scorer, encoder, tmp_path):
             assert (row["rank"], row["method"], row["std_error"]) == (62, "exact", 0)
             assert row["bias_bound"] == 0
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == ["_manifest.json", *(f"scores-{i:06d}.parquet" for i in range(3))]
+    assert names == [
+        "_manifest.json",
+        "_status.json",
+        *(f"scores-{i:06d}.parquet" for i in range(3)),
+    ]
 
 
 def test_a_rerun_continues_and_loads_nothing_twice(scorer, tmp_path):

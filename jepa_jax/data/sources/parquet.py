@@ -181,6 +181,10 @@ class _Images:
         self._kept: list[tuple[int, pa.Array]] = []
         self._next = 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy in another process reads for itself.
+        return type(self), (self._path, self._group, self._column)
+
     def __getitem__(self, row: int) -> Any:
         with self._lock:
             if not self._kept or row < self._kept[0][0]:

@@ -1,0 +1,47 @@
+"""Joining a Ray cluster, or beginning one of this machine alone."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+
+def join(address: str | None) -> tuple[Any, bool]:
+    """The module `ray`, connected, and whether that was done here.
+
+    Raises `ImportError` without the extra `jepa-jax[ray]`.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Nothing is sent to anyone.
+    try:
+        import ray  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise ImportError("the engine needs Ray: pip install 'jepa-jax[ray]'") from error
+    if ray.is_initialized():
+        return ray, False
+    there = address not in (None, "local") or "RAY_ADDRESS" in os.environ
+    with _own_signals(), warnings.catch_warnings():
+        # Of processes that are Ray's own a moment later: JAX warns of what it sees forked.
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called")
+        ray.init(
+            address=address,
+            include_dashboard=None if there else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    return ray, True
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray sets a handler of SIGTERM of its own; that of the command stays."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
