@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format docs bench bench-accelerator clean
+.PHONY: demo test test-ray lint format docs bench bench-accelerator clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m jepa_jax.demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+
+# What `make test` skips, so as not to install Ray.
+test-ray: $(VENV)/installed-ray
+	$(BIN)/python -m pytest tests/scoring/test_cluster.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -49,6 +53,10 @@ $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
 	@# used, and its wheels load only beside the PyTorch build that they were made for.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'timm>=1.0.31'
 	@touch $(VENV)/installed $@
+
+$(VENV)/installed-ray: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,ray]' --config-settings editable_mode=compat
+	@touch $@
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]' --config-settings editable_mode=compat

@@ -187,16 +187,16 @@ class BatchScorer:
         XLA's plan of the memory; `.lower(lowering_platforms=("cuda",))` is for a device that is not
         here. None where the estimator is settings alone, with nothing fitted.
         """
-        plan, encoder = self.plan(height, width), self.encoder
-        shape = (plan.batch, height, width, encoder.config.channels)
-        keys = jax.eval_shape(lambda: keys_of(0, [""] * plan.batch))
+        count, encoder = self.batch(height, width), self.encoder
+        shape = (count, height, width, encoder.config.channels)
+        keys = jax.eval_shape(lambda: keys_of(0, [""] * count))
         with numerics(self.precision):
             return self._compiled.trace(
                 encoder.state,
                 self.estimator if self._fitted else None,
                 jax.ShapeDtypeStruct(shape, np.float32),
                 keys,
-                plan.chunk,
+                self.plan(height, width).chunk,
             )
 
     def _in_a_worker(

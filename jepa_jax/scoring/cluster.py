@@ -47,6 +47,7 @@ class _Handle:
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     state: str = "waiting"
     task: bytes = b""
+    waits: bool = False
     rate: Rate = dataclasses.field(default_factory=Rate)
 
     def status(self) -> WorkerStatus:
@@ -240,6 +241,7 @@ class Ray:
     ) -> None:
         """What a worker has done since its last turn."""
         handle.rate.add(len(turn.rows))
+        handle.waits = turn.waits
         if hand is None:
             return
         hand.report(handle.number, turn.rows, turn.written)
@@ -262,7 +264,7 @@ class Ray:
             begun = handle.actor.begin.remote(self._recipe, sent, self._out, self._run)
             handle.call, handle.then = begun, _nothing
             return
-        order = hand.order(handle.number)
+        order = hand.order(handle.number, handle.waits)
         if order is None:
             handle.state = "idle"
             return

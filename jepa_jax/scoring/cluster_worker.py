@@ -24,6 +24,8 @@ from jepa_jax.version import NUMERICS, __version__
 
 # A turn lasts so long where nothing ends it sooner.
 _TURN_SECONDS = 0.5
+# A stream that is given nothing for so long ends, and what it has gathered is finished.
+_STARVED_SECONDS = 5.0
 # A doubtful shard's rows wait no longer.
 _CAREFUL_SECONDS = 1.0
 
@@ -51,10 +53,12 @@ class Given:
 @dataclasses.dataclass(frozen=True)
 class Turn:
     """What a worker has to say: new rows without their long columns, how many rows of all are in
-    their files, and the error that ended its work, pickled, and in words."""
+    their files, whether it waits for more with a batch half full, and the error that ended its
+    work, pickled, and in words."""
 
     rows: list[dict[str, Any]]
     written: int
+    waits: bool = False
     error: bytes | None = None
     said: str = ""
 
@@ -83,6 +87,7 @@ class Worker:
         self._changed = threading.Condition()
         self._rows: list[dict[str, Any]] = []
         self._made = self._written = self._told = 0  # Rows.
+        self._waits = False  # For more, with records that it has read.
         self._error: tuple[bytes | None, str] | None = None
         self._stopping = False
         self._scorers: dict[bytes, Any] = {}
@@ -149,17 +154,18 @@ class Worker:
         `close`: what is under way is finished without waiting for more.
         """
         shards: list[Given] = pickle.loads(given)
-        for one in shards:
-            self._queue.put(one)
-        if close:
-            self._queue.put(None)
         with self._changed:
-            news = lambda: self._error is not None or self._safe() > self._told
+            for one in shards:
+                self._queue.put(one)
+            if close:
+                self._queue.put(None)
+            self._waits = self._waits and self._queue.empty()
+            news = lambda: self._error is not None or self._waits or self._safe() > self._told
             self._changed.wait_for(news, _TURN_SECONDS)
             self._told = self._safe()
             rows, self._rows = self._rows, []
             error, said = self._error or (None, "")
-            return Turn(rows, self._written, error, said)
+            return Turn(rows, self._written, self._waits, error, said)
 
     def stop(self) -> None:
         """Writes what is scored, and ends the work."""
@@ -217,8 +223,22 @@ class Worker:
         one: Given | None = first
         while one is not None and not one.care:
             yield Shard(one.index, one.items)
-            one = self._queue.get()
+            one = self._more()
         self._next = one
+
+    def _more(self) -> Given | None:
+        """What comes next, which may be long in coming; it is asked for by the next turn."""
+        with self._changed:
+            self._waits = self._queue.empty()
+            if self._waits:
+                self._changed.notify_all()
+        try:
+            return self._queue.get(timeout=_STARVED_SECONDS)
+        except queue.Empty:
+            return None
+        finally:
+            with self._changed:
+                self._waits = False
 
     def _on_row(self, row: dict[str, Any]) -> None:
         if self._stopping:

@@ -2,7 +2,9 @@
 
 The bookkeeping of an engine, without processes: what it is told decides everything. Every row is
 reported once, and a shard is finished when its rows are in their file, as the worker says, or the
-file itself once that worker is lost. At most `AHEAD` shards a worker are in memory.
+file itself once that worker is lost. A worker has `AHEAD` shards in memory, and twice as many as it
+had when it last said that it has read them all and waits for more: as many as its stream reads
+ahead, however small they are.
 
 Who is to blame for a worker's death is found out: what it had is given to others again, first a
 shard alone, its rows written every second; then, where none came to be written, one record at a
@@ -54,6 +56,7 @@ class _Backlog:
     expected: deque[tuple[Lot, int, str]] = dataclasses.field(default_factory=deque)
     given: int = 0
     seen: int = 0
+    ahead: int = AHEAD
     is_open: bool = False  # Whether it waits for more, with records that no batch is full of yet.
     drains: bool = False
 
@@ -77,9 +80,10 @@ class HandingOut:
         busy = any(backlog.lots or backlog.is_open for backlog in self._backlogs.values())
         return not busy and not self._again and self._shards is None
 
-    def order(self, worker: Any) -> tuple[list[Lot], bool] | None:
+    def order(self, worker: Any, waits: bool = False) -> tuple[list[Lot], bool] | None:
         """New lots for a worker, and whether it shall finish what it has without waiting for more;
-        None where it has nothing to do."""
+        None where it has nothing to do. `waits`: whether it has read all that it has, and does not
+        finish it before it is told to or given more."""
         backlog = self._backlogs.setdefault(worker, _Backlog())
         lots = list[Lot]()
         if not backlog.lots:
@@ -96,7 +100,9 @@ class HandingOut:
         draining = sum(other.drains for other in self._backlogs.values())
         if not backlog.drains and len(self._again) > draining:
             backlog.drains = True  # It will be free for one of them.
-        while not backlog.drains and len(backlog.lots) < AHEAD:
+        if waits and not lots:
+            backlog.ahead = max(backlog.ahead, 2 * len(backlog.lots))
+        while not backlog.drains and len(backlog.lots) < backlog.ahead:
             lot = self._next()
             if lot is None:
                 break

@@ -110,6 +110,7 @@ class Reporting:
             self.status, workers=tuple(workers), lost=tuple(lost), note=note
         )
         self._tell(now=newly)
+        self._count()
         if self._on_status is not None:
             self._on_status(self.status)
 
@@ -119,6 +120,10 @@ class Reporting:
 
     def _write(self) -> None:
         self._written = time.monotonic()
+        self._count()
+        self.status.write(self.out)
+
+    def _count(self) -> None:
         self.status = dataclasses.replace(
             self.status,
             counts=dict(self.counts),
@@ -126,4 +131,3 @@ class Reporting:
             overall=self._rate.count / max(time.monotonic() - self._began, 1e-3),
             recent=self._rate.recent(),
         )
-        self.status.write(self.out)

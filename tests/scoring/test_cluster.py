@@ -1,35 +1,157 @@
-"""A Ray cluster of this machine alone, where Ray is installed (the extra `ray`)."""
+"""A Ray cluster of three nodes on this machine, which are processes of their own; where Ray is
+installed (the extra `ray`)."""
 
+import json
+import shutil
+import subprocess
 import sys
+import tempfile
+import warnings
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from streams import colour
+from tiny_checkpoint import write_tiny_checkpoint
 
-from jepa_jax import Exact, Scorer
+from jepa_jax import Exact, Scorer, load_encoder
 from jepa_jax.scoring import Ray
 from jepa_jax.scoring.cluster_joining import join
-from jepa_jax.store import read_manifest
+from jepa_jax.store import RunStatus, read_manifest
+
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
+IMAGES = 2000
+SHARD_SIZE = 10  # Less than a worker's stream reads ahead, two of them together, too.
+STOPS = ("300", "800", "1400")  # Rows.
+# The process that is started and killed. At some rows it says so, and waits for its caller.
+DRIVER = """
+import json, sys, time
+from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax.scoring import Ray
+
+folder, address, shard_size, *stops = sys.argv[1:]
+rows, working = 0, []
+
+def on_status(status):
+    working[:] = [worker.where for worker in status.workers if worker.state == "working"]
+
+def on_row(row):
+    global rows
+    rows += 1
+    if len(working) < 3 and rows < int(stops[0]):
+        time.sleep(.03)  # The others are about to begin.
+    if str(rows) in stops:
+        print("stop " + json.dumps(working), flush=True)
+        sys.stdin.readline()
+
+with Ray(address, devices_per_worker=0) as engine:
+    scorer = Scorer(load_encoder(folder + "/encoder"), Exact(), batch_size=8, devices=0)
+    scorer.run(folder + "/photos", folder + "/ray", engine=engine, shard_size=int(shard_size),
+               on_row=on_row, on_status=on_status)
+"""
 
 
-def test_a_cluster_gives_the_rows_of_one_process(encoder, scorer, tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Images, one of which is none, and an encoder."""
+    folder = tmp_path_factory.mktemp("cluster")
+    (folder / "photos").mkdir()
+    for i in range(IMAGES):
+        colour(i).save(folder / "photos" / f"{i:04d}.png")
+    (folder / "photos" / "0003.png").write_bytes(b"no image")
+    write_tiny_checkpoint(folder / "encoder")
+    return folder
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Three nodes of one core each."""
     pytest.importorskip("ray")
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    for i in range(7):
-        colour(i).save(photos / f"{i}.png")
-    (photos / "3.png").write_bytes(b"no image")
-    scorer.run(photos, tmp_path / "local", shard_size=2)
-    with Ray("local", workers=1, devices_per_worker=0) as engine:
-        elsewhere = Scorer(encoder, Exact(), devices=0)
-        summary = elsewhere.run(photos, tmp_path / "ray", engine=engine, shard_size=2)
-    assert summary.counts == {"ok": 6, "unreadable": 1}
-    found, expected = (pq.read_table(tmp_path / name).to_pylist() for name in ("ray", "local"))
-    for one, other in zip(found, expected, strict=True):
-        score, right = one.pop("jepa_score"), other.pop("jepa_score")
-        assert score == pytest.approx(right, abs=1e-3, nan_ok=True)
-        assert one == other
-    assert read_manifest(tmp_path / "ray")["facts"]["device"] == "cpu: cpu"
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    files = tempfile.mkdtemp(prefix="ray-")  # Short: sockets are in it.
+    monkeypatch.setenv("RAY_TMPDIR", files)
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called")
+        cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+        try:
+            for _ in range(2):
+                cluster.add_node(wait=False, **node)
+            cluster.wait_for_nodes()
+            yield cluster
+        finally:
+            cluster.shutdown()
+            shutil.rmtree(files, ignore_errors=True)
+
+
+def workers_of(node, among: str) -> list[psutil.Process]:
+    """The workers on a node, among those that a driver has named."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    names = json.loads(among.removeprefix("stop "))
+    return [p for p in raylet.children() if any(f"process {p.pid} " in name for name in names)]
+
+
+def test_what_is_killed_loses_nothing_and_changes_no_bit(cluster, folder):
+    """An actor, a node, and the process that hands out; then the same again."""
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, folder, cluster.address, str(SHARD_SIZE), *STOPS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=(errors := (folder / "errors").open("w+")),
+        text=True,
+    )
+
+    def until_it_stops() -> str:
+        for line in driver.stdout:
+            if line.startswith("stop "):
+                return line
+        raise AssertionError((folder / "errors").read_text()[-3000:])
+
+    def goes_on():
+        driver.stdin.write("\n")
+        driver.stdin.flush()
+
+    with errors, driver:
+        try:
+            (actor,) = workers_of(cluster.head_node, until_it_stops())
+            actor.kill()
+            goes_on()
+            node = next(iter(cluster.worker_nodes))
+            assert workers_of(node, until_it_stops())
+            cluster.remove_node(node, allow_graceful=False)
+            goes_on()
+            until_it_stops()
+        finally:
+            driver.kill()
+    killed = RunStatus.read(folder / "ray")
+    assert (killed.state, killed.engine, len(killed.lost)) == ("killed", "ray", 2)
+
+    encoder = load_encoder(folder / "encoder")
+    with Ray(cluster.address, workers=1, devices_per_worker=0) as engine:
+        elsewhere = Scorer(encoder, Exact(), batch_size=8, devices=0)
+        rest = elsewhere.run(
+            folder / "photos", folder / "ray", engine=engine, shard_size=SHARD_SIZE
+        )
+    assert 1400 <= rest.resumed < IMAGES
+    assert rest.resumed + rest.scored == IMAGES
+    Scorer(encoder, Exact(), batch_size=8).run(
+        folder / "photos", folder / "local", shard_size=SHARD_SIZE
+    )
+    found, expected = (pq.read_table(folder / name) for name in ("ray", "local"))
+    assert found["id"].to_pylist() == [f"{i:04d}.png" for i in range(IMAGES)]
+    assert found["status"].to_pylist().count("ok") == IMAGES - 1
+    assert found["status"][3].as_py() == "unreadable"
+    # The scores too: to the last bit.
+    assert found.drop_columns("jepa_score").to_pylist() == (
+        expected.drop_columns("jepa_score").to_pylist()
+    )
+    ours, theirs = (t["jepa_score"].to_numpy().tobytes() for t in (found, expected))
+    assert ours == theirs
+    assert read_manifest(folder / "ray")["facts"]["device"] == "cpu: cpu"
+    assert not [*(folder / "ray").glob(".jepa-jax-*")]
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):

@@ -91,6 +91,27 @@ def test_every_row_is_reported_once_and_little_is_drawn_ahead(tmp_path):
     assert sorted(all_of_it.seen) == [r.id for r in records(50)] == all_of_it.written()
 
 
+def test_a_worker_that_waits_is_given_more_until_it_has_enough(tmp_path):
+    """Its stream reads 30 records ahead before it makes a row of one: more than two shards have."""
+    all_of_it = Fixture(tmp_path, 100)
+    worker = Does(all_of_it, 1)
+    rounds = 0
+    while sum(len(lot.items) for lot in worker.lots) < 30:
+        order = all_of_it.hand.order(1, waits=bool(worker.lots))
+        assert order is not None
+        assert order[0]
+        assert not order[1]
+        worker.lots += order[0]
+        rounds += 1
+    assert rounds <= 4
+    while not all_of_it.hand.finished:
+        worker.does()
+        had = len(worker.lots)
+        order = worker.takes()
+        assert order is None or len(order[0]) <= 1 or not had
+    assert sorted(all_of_it.seen) == [r.id for r in records(100)] == all_of_it.written()
+
+
 def test_what_a_lost_worker_had_is_done_by_others_and_told_once(tmp_path):
     all_of_it = Fixture(tmp_path, 16)
     lost, other = Does(all_of_it, 1), Does(all_of_it, 2)
