@@ -65,6 +65,7 @@ def rows(left: Callable[[], float], tiny: bool, folder: Path) -> Iterator[dict[s
         random_sketch(encoder, cotangents),
         precision="bf16",
         batch_size=2 if tiny else BATCH,
+        devices=1,
     )
     began = time.perf_counter()
     batch = images_of(encoder.image_size, scorer.plan(encoder.image_size, encoder.image_size).batch)

@@ -105,6 +105,7 @@ def scorer_of(encoder: Encoder, program: Program) -> Scorer:
         precision=program.precision,
         batch_size=program.batch,
         chunk=program.chunk,
+        devices=1,
     )
 
 

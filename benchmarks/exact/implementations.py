@@ -89,7 +89,7 @@ def ours(folder: Path, factor: str) -> Run:
     """Our scorer by its own plan; with factor "svd", `jax.jacrev` + SVD of the K x D matrix."""
     from jepa_jax import Exact, Scorer, load_encoder
 
-    scorer = Scorer(load_encoder(folder), Exact(factor=factor))
+    scorer = Scorer(load_encoder(folder), Exact(factor=factor), devices=1)
     images = image_of(folder)[None].repeat(scorer.plan(*image_of(folder).shape[:2]).batch, 0)
 
     def score() -> float:
@@ -124,7 +124,7 @@ def sketched(folder: Path) -> Run:
 
     encoder = load_encoder(folder)
     image = image_of(folder)
-    scorer = Scorer(encoder, random_sketch(encoder, SKETCH))
+    scorer = Scorer(encoder, random_sketch(encoder, SKETCH), devices=1)
     images = image[None].repeat(scorer.plan(*image.shape[:2]).batch, 0)
 
     def score() -> float:

@@ -181,7 +181,7 @@ class BatchScorer:
         return lambda: _scores(result, count)
 
     def traced(self, height: int, width: int) -> jax.stages.Traced:
-        """The program of one batch of images of this size, traced and not compiled.
+        """The program of one batch on all devices of images of this size, traced and not compiled.
 
         `.lower().compile()` of it takes (encoder.state, estimator or None, images, keys), and has
         XLA's plan of the memory; `.lower(lowering_platforms=("cuda",))` is for a device that is not

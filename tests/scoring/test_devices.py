@@ -25,7 +25,6 @@ import numpy as np
 import jax
 from streams import records
 from jepa_jax import Exact, Lanczos, Scorer, calibrate, load_encoder
-from jepa_jax.scoring.keys import keys_of
 
 encoder = load_encoder({folder!r} + "/encoder")
 images = np.load({folder!r} + "/images.npy")
@@ -34,10 +33,7 @@ found |= {{"random": {{}}, "calibration": {{}}}}
 for n in (1, 4, 8):
     scorer = Scorer(encoder, Exact(), batch_size=2, devices=n)
     found["scores"][n] = scorer.score(images).jepa_score.tobytes().hex()
-    fill = scorer.filled(3, 14, 14)
-    arguments = (*scorer.on_devices(), images[fill], keys_of(0, [str(i) for i in fill]))
-    chunk = scorer.plan(14, 14).chunk
-    found["program"][n] = scorer._compiled.lower(*arguments, chunk).compile().as_text()
+    found["program"][n] = scorer.traced(14, 14).lower().compile().as_text()
     if n == 8:
         break
     random = scorer.with_estimator(Lanczos(steps=4, probes=2))
