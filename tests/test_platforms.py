@@ -1,9 +1,10 @@
-"""Every method, setting and precision lowers for a GPU and a TPU, without one at hand.
+"""Every precision of every published encoder, method and setting lowers for a GPU and a TPU.
 
-That proves that a program can be built there, not its numbers or its speed. Shapes alone: no
-weights, nothing is compiled.
+Without one at hand. That proves that a program can be built there, not its numbers or its speed.
+Shapes alone: no weights, nothing is compiled.
 """
 
+import dataclasses
 import re
 
 import jax
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 from jepa_jax import Exact, Hutchinson, Lanczos, Sketch, SketchSamples, XTrace, jacobian
+from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
+from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit import ViTConfig
 from jepa_jax.products import PRECISIONS, Precision
@@ -22,13 +25,29 @@ from jepa_jax.scoring.precision import matmul_precision
 
 PLATFORMS = ("cuda", "tpu")
 SHAPE = {"image_size": 16, "patch_size": 4, "width": 24, "heads": 2, "mlp_width": 32}
-# What a family's blocks and embedding have that others' have not.
-KINDS = {
-    "plain": ({}, "cls"),
-    "DINOv2": ({"registers": 2, "layer_scale": True, "gated_mlp": True}, "cls"),
-    "CLIP": ({"input_norm": True, "projection": 12, "activation": "quick_gelu"}, "projected"),
-    "I-JEPA": ({"cls_token": False}, "mean"),
-}
+PLAIN = (ViTConfig(**SHAPE, depth=1), EmbeddingRule("cls"))
+
+
+def published() -> dict[str, tuple[ViTConfig, EmbeddingRule]]:
+    """Every kind of published encoder, by the first of its names: small, of one block."""
+    found = {}
+    names = [field.name for field in dataclasses.fields(ViTConfig)]
+    for family in FAMILIES:
+        for name, hub in family.published.items():
+            config = family.config(full_config(family, hub))
+            small = {field: getattr(config, field) for field in names} | SHAPE | {"depth": 1}
+            # Numbers that change no operation, at the size that positions are stored for.
+            small |= {"layer_norm_eps": 1e-6, "antialias_positions": False}
+            if not isinstance(config.qkv_bias, bool):
+                small["qkv_bias"] = any(config.qkv_bias)
+            if config.projection is not None:
+                # To fewer coordinates, or to as many: null directions are for these alone.
+                small["projection"] = 12 if config.projection < config.width else 24
+            found.setdefault((ViTConfig(**small), family.rule(config)), name)
+    return {name: kind for kind, name in found.items()}
+
+
+KINDS = published()
 METHODS = {
     "exact": Exact(),
     "exact, spectrum": Exact(spectrum=True),
@@ -48,13 +67,12 @@ def traced(
     precision: Precision = "highest",
     depth: int = 2,
     batch: int = 2,
-    kind: str = "plain",
+    kind: tuple[ViTConfig, EmbeddingRule] = PLAIN,
 ):
     """The program, to be lowered for any platform."""
-    changes, rule = KINDS[kind]
-    config = ViTConfig(**SHAPE, depth=depth, **changes)
-    rule = EmbeddingRule.parse(rule)
-    encoder = Encoder("shapes", abstract_model(config), rule, 16, None, "none")
+    config, rule = kind
+    model = abstract_model(dataclasses.replace(config, depth=depth))
+    encoder = Encoder("shapes", model, rule, 16, None, "none")
 
     def run(state, fitted, images, keys):
         method = estimator if fitted is None else fitted
@@ -81,22 +99,38 @@ def lowered_everywhere(program) -> dict[str, str]:
     return {platform: lowered(program, platform) for platform in PLATFORMS}
 
 
+def test_kinds_are_those_of_all_families():
+    """What sets families apart is among them, and what they have in common once."""
+    assert 9 <= len(KINDS) <= 14
+    configs = [config for config, _ in KINDS.values()]
+    for name in ("registers", "gated_mlp", "layer_scale", "rotary", "attention_pool", "projection"):
+        assert {bool(getattr(config, name)) for config in configs} == {True, False}, name
+    assert {rule.pool for _, rule in KINDS.values()} == {"cls", "mean", "pooled"}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", KINDS)
+def test_rows_of_every_kind_of_encoder_at_every_precision(name, precision):
+    """All that a method takes of an encoder, whichever it is."""
+    rows = lambda operator, key: (
+        operator.rows(jnp.eye(len(operator.value))[:1]),
+        operator.null_basis,
+    )
+    program = traced(rows, precision, depth=1, batch=1, kind=KINDS[name])
+    # Both in one program, each with its own form of what differs.
+    text = program.lower(lowering_platforms=PLATFORMS).as_text()
+    assert "func.func public @main" in text
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_and_setting(name):
     lowered_everywhere(traced(METHODS[name]))
 
 
-@pytest.mark.parametrize("name", ["lanczos", "hutchinson", "xtrace"])
-def test_every_method_at_a_lower_precision(name):
-    lowered_everywhere(traced(METHODS[name], "bf16", depth=1, batch=1))
-
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_every_kind_of_encoder_at_every_precision(kind, precision):
-    """All that a method takes of an encoder, whichever it is."""
-    rows = lambda operator, key: (operator.rows(operator.live_basis().T), operator.value)
-    lowered_everywhere(traced(rows, precision, depth=1, batch=1, kind=kind))
+@pytest.mark.parametrize("precision", PRECISIONS[1:])
+@pytest.mark.parametrize("name", ["exact", "lanczos", "hutchinson", "xtrace"])
+def test_every_method_at_every_precision(name, precision):
+    lowered_everywhere(traced(METHODS[name], precision, depth=1, batch=1))
 
 
 # The types of a product's operands, and the algorithm where one is named.
@@ -134,9 +168,8 @@ def products(program: str) -> list[str]:
     return [re.sub(r"%\S+| loc\(.*|^ +", "", line) for line in lines]
 
 
-def test_a_sketch_with_its_covariates():
-    config = ViTConfig(**SHAPE, depth=2)
-    encoder = Encoder("shapes", abstract_model(config), EmbeddingRule("cls"), 16, None, "none")
+def sketch_of(encoder: Encoder) -> Sketch:
+    """One of 4 cotangents, with covariates in the encoder's shapes."""
     rng = np.random.default_rng(0)
     matrices = jnp.asarray(rng.normal(size=(16, 24, 60)), jnp.float32)
     covariates = jax.eval_shape(
@@ -151,26 +184,28 @@ def test_a_sketch_with_its_covariates():
         jacobian(lambda x, m=m: m @ x, jnp.zeros(60), covariates=lambda i=i: draw(float(i)))
         for i, m in enumerate(matrices)
     ]
-    sketch = Sketch(SketchSamples.measure(operators, cotangents=4).fit(4).calibration)
-    lowered_everywhere(traced(sketch))
+    return Sketch(SketchSamples.measure(operators, cotangents=4).fit(4).calibration)
+
+
+def test_a_sketch_with_its_covariates_at_every_precision():
+    config, rule = PLAIN
+    config = dataclasses.replace(config, depth=2)
+    sketch = sketch_of(Encoder("shapes", abstract_model(config), rule, 16, None, "none"))
+    for precision in PRECISIONS:
+        lowered_everywhere(traced(sketch, precision, batch=1))
 
 
 @pytest.mark.parametrize(
     ("settings", "rule"),
     [
-        ({"rotary": 100.0, "registers": 2, "gated_mlp": True, "activation": "silu"}, "cls"),
         ({"rotary": 100.0, "depth": 17}, "mean"),
         ({"norm_pooled": True, "cls_token": False}, "mean"),
-        ({"attention_pool": True}, "pooled"),
         ({"projection": 24}, "projected+normalized"),
     ],
 )
-def test_what_only_some_families_have(settings, rule):
-    config = ViTConfig(**(SHAPE | {"depth": 2} | settings))
-    encoder = Encoder("shapes", abstract_model(config), EmbeddingRule.parse(rule), 16, None, "none")
-    image = jax.ShapeDtypeStruct((16, 16, 3), jnp.float32)
-    run = lambda state, image: Exact()(jacobian_of(encoder, state, image, 4))
-    lowered_everywhere(jax.jit(run).trace(encoder.state, image))
+def test_what_no_published_encoder_has(settings, rule):
+    kind = (ViTConfig(**(SHAPE | {"depth": 1} | settings)), EmbeddingRule.parse(rule))
+    lowered_everywhere(traced(Exact(), depth=settings.get("depth", 2), batch=1, kind=kind))
 
 
 def test_encoders_that_compute_their_blocks_again():
