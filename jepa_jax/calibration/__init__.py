@@ -1,7 +1,22 @@
-"""Calibrating the sketch on images of an encoder: measuring, keeping, choosing."""
+"""Measuring on images of an encoder what methods and precisions are worth: keeping, choosing."""
 
 from jepa_jax.calibration.calibration import Calibration, load_calibration
 from jepa_jax.calibration.choosing import Candidate
 from jepa_jax.calibration.measuring import calibrate
+from jepa_jax.calibration.precisions import (
+    Compared,
+    choose_precision,
+    compare_precisions,
+    faster_precisions,
+)
 
-__all__ = ["Calibration", "Candidate", "calibrate", "load_calibration"]
+__all__ = [
+    "Calibration",
+    "Candidate",
+    "Compared",
+    "calibrate",
+    "choose_precision",
+    "compare_precisions",
+    "faster_precisions",
+    "load_calibration",
+]

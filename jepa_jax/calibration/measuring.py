@@ -90,7 +90,7 @@ def calibrate(
         """Inputs of one size each, with their names."""
         nonlocal passed_over
         gathered: dict[tuple[int, ...], tuple[list[str], list[np.ndarray]]] = {}
-        for record in _spread(opened, images, limit):
+        for record in spread_records(opened, images, limit):
             prepared = prepare(record, encoder, views=1, seed=seed)
             if prepared.error is not None:
                 passed_over += 1
@@ -300,7 +300,7 @@ class _Measuring:
         return sketch_rows(operator, cotangents), flat_covariates(operator)
 
 
-def _spread(source: Any, images: int, limit: int | None) -> Iterator[Record]:
+def spread_records(source: Any, images: int, limit: int | None) -> Iterator[Record]:
     """Records taken evenly over a source of known length, else from its beginning."""
     total = source.count()
     total = limit if total is None else total if limit is None else min(total, limit)

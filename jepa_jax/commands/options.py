@@ -15,7 +15,7 @@ from jepa_jax.commands.terminal import say
 from jepa_jax.estimators.methods import METHODS
 
 if TYPE_CHECKING:  # It does not know what a registry makes of it.
-    Method = MethodOrAuto = StrEnum
+    Method = MethodOrAuto = PrecisionOrAuto = StrEnum
 else:
     Method = StrEnum("Method", list(METHODS))
     MethodOrAuto = StrEnum("MethodOrAuto", [*METHODS, "auto"])
@@ -37,6 +37,10 @@ class Engine(StrEnum):
 class OnLost(StrEnum):
     end = "end"
     skip = "skip"
+
+
+if not TYPE_CHECKING:
+    PrecisionOrAuto = StrEnum("PrecisionOrAuto", [*Precision, "auto"])
 
 
 Scores = Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")]

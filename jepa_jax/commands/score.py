@@ -25,10 +25,9 @@ from jepa_jax.commands.options import (
     ImageColumn,
     ImageSize,
     Limit,
-    MatrixProducts,
     MethodOrAuto,
     OnLost,
-    Precision,
+    PrecisionOrAuto,
     Seed,
     Source,
     WhichEngine,
@@ -38,6 +37,7 @@ from jepa_jax.commands.options import (
     split_store,
     with_method_settings,
 )
+from jepa_jax.commands.precisions import settle
 from jepa_jax.commands.terminal import Progressing, plain_errors, say, spelled, warn_of_idle_gpu
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
@@ -88,7 +88,17 @@ def score(
     rank: Annotated[
         _Rank, typer.Option(help="structural: null directions left out; clip: as Listing 1.")
     ] = _Rank.structural,
-    precision: MatrixProducts = Precision.highest,
+    precision: Annotated[
+        PrecisionOrAuto,
+        typer.Option(help="Matrix products; auto: the fastest of --target-agreement."),
+    ] = PrecisionOrAuto("highest"),
+    target_agreement: Annotated[
+        float, typer.Option(help="--precision auto: rank correlation with float32's scores.")
+    ] = 0.999,
+    correct: Annotated[
+        int | None,
+        typer.Option(min=8, help="Below highest: so many images in float32 too, and a line to it."),
+    ] = None,
     batch_size: BatchSize = None,
     devices: Devices = None,
     processes: Annotated[
@@ -152,7 +162,7 @@ def score(
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
 
         from jepa_jax.encoders import load_encoder
-        from jepa_jax.estimators import Exact
+        from jepa_jax.estimators import Corrected, Exact
         from jepa_jax.scoring import Scorer
         from jepa_jax.scoring.batch_sizes import worthwhile
         from jepa_jax.scoring.precision import precision_in_words
@@ -171,25 +181,54 @@ def score(
         refinement = Refinement(**shares) if any(shares.values()) else None
         opened = open_images(source, image_column, id_column, allow_outside, shuffle)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
+        if correct is not None and (method.value, rank.value) != ("exact", "structural"):
+            raise ValueError("--correct needs --method exact and --rank structural")
+        if precision.value == "auto" and refinement and method.value == "exact" and not correct:
+            raise ValueError("--refine of exact scores needs --correct, with --precision auto")
+        if apart and (correct or (precision.value == "auto" and calibration is None)):
+            option = "--correct" if correct else "--precision auto"
+            raise ValueError(f"{apart} needs a --precision by its name, without {option}")
+        groups = split_store(store)
+        settled = settle(
+            precision.value,
+            correct,
+            encoder=loaded,
+            source=opened,
+            out=out,
+            calibration=calibration,
+            target=target_agreement,
+            batch_size=batch_size,
+            limit=limit,
+            stop=command.stop,
+            check=lambda p: check_before_choosing(
+                Scorer(loaded, Exact(), precision=p, batch_size=batch_size, seed=seed),
+                opened,
+                out,
+                views=views,
+                store=groups,
+            ),
+        )
         if elsewhere is not None:
             devices, processes, where = 0, 1, "a Ray cluster"
-            products = f"precision {precision.value}"  # Its devices are not known here.
         else:
             there = default_devices()
             device, used = there[0], devices or len(there)
             several = f"{used} x " if used > 1 else ""
             where = f"{several}{device.platform} ({device.device_kind})"
-            products = precision_in_words(precision.value)
             warn_of_idle_gpu(device.platform)
             if device.platform != "cpu" or used > 1:
                 processes = processes or 1  # Without a listing of the source.
+        products = precision_in_words(settled.precision)
+        if elsewhere is not None:
+            products = f"precision {settled.precision}"  # Its devices are not known here.
+        why = f" (auto: {settled.reason})" if settled.reason else ""
         say(
             f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
-            f"{where}, {method.value}, {products}"
+            f"{where}, {method.value}, {products}{why}"
         )
-        run_settings = {"views": views, "store": split_store(store), "refine": refinement}
+        run_settings = {"views": views, "store": groups, "refine": refinement}
         scorer_settings: dict[str, Any] = {
-            "precision": precision.value,
+            "precision": settled.precision,
             "batch_size": batch_size,
             "seed": seed,
             "processes": processes or 1,
@@ -209,7 +248,7 @@ def score(
                 calibration=calibration,
                 target_spearman=target_spearman,
                 calibration_images=calibration_images,
-                precision=precision.value,
+                precision=settled.precision,
                 batch_size=batch_size,
                 seed=seed,
                 devices=devices,
@@ -223,10 +262,12 @@ def score(
                 method.value,
                 method_settings,
                 encoder=loaded,
-                precision=precision.value,
+                precision=settled.precision,
                 calibration=read_calibration(method.value, calibration),
                 rank=rank.value,
             )
+        if settled.line is not None:
+            estimator = Corrected(settled.line)
         if processes is None:
             total = _count(opened, limit, views)
             processes = worthwhile(loaded, estimator, total, batch_size)
@@ -234,7 +275,8 @@ def score(
             say(f"{processes} processes, each on its share of the cores")
         scorer_settings["processes"] = processes
         scorer = Scorer(loaded, estimator, **scorer_settings)
-        if method.value == "auto" and isinstance(estimator, Exact):
+        chosen = method.value == "auto" or precision.value == "auto"
+        if chosen and isinstance(estimator, Exact):
             run_settings["refine"] = None  # Nothing is left to refine.
         with Progressing("scoring", command.stop) as progress:
             summary = scorer.run(
@@ -250,6 +292,7 @@ def score(
                 part=of_all,
                 on_start=progress.start,
                 on_row=progress.advance,
+                facts=settled.facts,
             )
         say(_closing(summary, out, changed.value))
         if summary.scored and not summary.counts.get("ok"):

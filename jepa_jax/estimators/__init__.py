@@ -7,6 +7,8 @@ import lazy_loader
 from jepa_jax.estimators.methods import METHODS
 
 if TYPE_CHECKING:
+    from jepa_jax.estimators.corrected import Corrected as Corrected
+    from jepa_jax.estimators.corrected import Line as Line
     from jepa_jax.estimators.estimate import Estimate as Estimate
     from jepa_jax.estimators.estimate import Estimator as Estimator
     from jepa_jax.estimators.methods import *
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "corrected": ["Corrected", "Line"],
         "estimate": ["Estimate", "Estimator"],
         "sketch.fitting": ["SketchFit", "SketchSamples"],
         **{method.home: [method.estimator] for method in METHODS.values()},

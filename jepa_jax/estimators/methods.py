@@ -100,6 +100,12 @@ METHODS: dict[str, Method] = {
     )
 }
 
+# Of manifests: those, and the one that `--correct` makes of `exact`.
+HOW = {method.name: method.how for method in METHODS.values()} | {
+    "corrected": "from all singular values at a lower precision of the matrix products, and "
+    "corrected by a line that was fitted to float32's scores"
+}
+
 
 def find_method(name: str) -> Method:
     """The method of this name; `ValueError` lists the known ones."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jepa_jax.estimators.methods import METHODS
+from jepa_jax.estimators.methods import HOW
 from jepa_jax.report.statistics import ClassSummary, Failure, Relation
 
 # A correlation with complexity or size worth a word, and a class's shift.
@@ -40,7 +40,7 @@ def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     encoder, estimator = settings.get("encoder", {}), settings.get("estimator", {})
     method = estimator.get("method", "?")
     views = settings.get("views", 1)
-    how = METHODS[method].how if method in METHODS else f"by the method {method}"
+    how = HOW.get(method, f"by the method {method}")
     lines = [
         "The score is JEPA-SCORE: the sum of the log singular values of the encoder's input "
         "Jacobian, in nats. Higher means denser: more like what the encoder was trained on. It "

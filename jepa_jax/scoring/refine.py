@@ -1,7 +1,7 @@
 """The cascade: rows of a calibrated method, the lowest and the doubtful ones scored again exactly.
 
-Users of outlier lists look at the tails. A sketch ranks everything at a fraction of the cost; the
-tails, where its error would decide, get the exact score.
+Users of outlier lists look at the tails. A sketch, or a low precision, ranks everything at a
+fraction of the cost; the tails, where its error would decide, get the exact score in float32.
 """
 
 import dataclasses
@@ -12,11 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from jepa_jax.data import Record, Source
+from jepa_jax.products import Precision
 from jepa_jax.scoring.rows import make_row
 from jepa_jax.scoring.work import OnRow, Shard, ShardWriter, Task, scored_items
 from jepa_jax.store.folder import shard_path, shard_paths
 from jepa_jax.store.schema import STAMP
 from jepa_jax.store.shards import read_table
+
+# Whatever the precision of the first method is.
+REFINED_AT: Precision = "highest"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +100,8 @@ def _at(
 def refine_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
     """Scores the shards' items again by the task's scorer, an exact one, in place.
 
-    A refined row keeps what it had as `sketch_score` and `sketch_std_error`; its `method` says
-    "exact". Shards are replaced atomically, at the latest every 30 seconds.
+    A refined row keeps what the first method gave it as `sketch_score` and `sketch_std_error`; its
+    `method` says "exact". Shards are replaced atomically, at the latest every 30 seconds.
     """
     writer = ShardWriter(task)
     try:

@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,11 +16,12 @@ from jepa_jax.data import Source, open_source
 from jepa_jax.data.left_out import as_facts, left_out
 from jepa_jax.data.opening import source_options
 from jepa_jax.data.storage import Storage
+from jepa_jax.estimators.corrected import Corrected
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.engines import Engine, Local
-from jepa_jax.scoring.refine import Refinement, Unrefined, refine_shards
+from jepa_jax.scoring.refine import REFINED_AT, Refinement, Unrefined, refine_shards
 from jepa_jax.scoring.reporting import Reporting
 from jepa_jax.scoring.work import (
     WHOLE,
@@ -85,6 +86,7 @@ def run(
     on_row: OnRow | None = None,
     on_changed: Callable[[str], object] = lambda id: None,
     on_status: Callable[[RunStatus], None] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
 
@@ -101,7 +103,8 @@ def run(
     `refine` asks for is done after that. `shard_size`: rows a Parquet file. `workers`: threads that
     read and preprocess. `engine`: where shards are computed, by default this process, or
     `jepa_jax.scoring.Ray`. `on_start(total, done)` and `on_row(row)` report progress, and
-    `on_status`, every second or so, how an engine's workers are.
+    `on_status`, every second or so, how an engine's workers are. `facts`: more of them
+    for the manifest of a new folder.
 
     The folder gets a manifest, the run's status (`jepa_jax.store.RunStatus`) and one Parquet file a
     shard, each replaced atomically, at the latest every 30 seconds. A rerun with the same settings
@@ -135,9 +138,12 @@ def run(
     scorer = _with_spectrum(scorer, store)
     opened = open_source(source)
     storage = Storage.of(opened)
-    calibrated = isinstance(scorer.estimator, Sketch)
+    calibrated = isinstance(scorer.estimator, (Sketch, Corrected))
     if refine is not None and not calibrated:
-        raise ValueError("`refine` needs a calibrated method (a sketch): an exact score is final")
+        raise ValueError(
+            "`refine` needs a calibrated method (a sketch, or a corrected lower precision): an "
+            "exact score is final"
+        )
     implied = {"views": views > 1, "calibrated": calibrated, "refined": refine is not None}
     rows = RowSettings(
         method=type(scorer.estimator).__name__.lower(),
@@ -154,9 +160,9 @@ def run(
     with locked(out):
         refuse_other_settings(out, settings, encoder)  # Before anything else is begun.
         with Reporting(out, engine.name, on_row, on_status) as reporting:
-            facts = _facts(scorer) | engine.begin(scorer, reporting)
-            facts["left_out"] = as_facts(left_out(opened))
-            check_manifest(out, settings, facts)
+            found = _facts(scorer) | engine.begin(scorer, reporting)
+            found["left_out"] = as_facts(left_out(opened))
+            check_manifest(out, settings, found, of_first=facts)
             pending = Pending(opened, out, shard_size, limit, retry, changed, on_changed, part)
             total = opened.count()
             if total is not None:
@@ -175,7 +181,7 @@ def run(
                 if on_start is not None:
                     on_start(again.chosen, again.chosen - again.left)
                 refined = reporting.begin("refining", again.chosen, again.chosen - again.left)
-                exact = scorer.with_estimator(Exact(), "highest")
+                exact = scorer.with_estimator(Exact(), REFINED_AT)
                 exactly = dataclasses.replace(rows, method="exact")
                 task = Task(exact, out, exactly, refine_shards, storage)
                 shards = again.shards(opened, shard_size)
@@ -183,8 +189,8 @@ def run(
                     engine.run(task, shards, reporting)
                 finally:
                     exact.close()
-            for kind in sorted(engine.kinds() - {facts["device"]}):
-                check_manifest(out, settings, facts | {"device": kind})
+            for kind in sorted(engine.kinds() - {found["device"]}):
+                check_manifest(out, settings, found | {"device": kind})
     if not counts and not pending.resumed and part == WHOLE:
         raise ValueError(f"{opened.name} holds no images: nothing was scored")
     seconds = time.monotonic() - started
@@ -244,15 +250,24 @@ def describe(
         seed=scorer.seed,
         store=rows.store,
         shard_size=rows.shard_size,
-        refine=dataclasses.asdict(refine) if refine else None,
+        refine=_describe_refinement(refine, scorer) if refine else None,
         source_options=source_options(source),
         part=dataclasses.asdict(part) if part != WHOLE else None,
     )
 
 
+def _describe_refinement(refine: Refinement, scorer: BatchScorer) -> dict[str, Any]:
+    """Its shares, and its precision where that is not the run's."""
+    own = {} if scorer.precision == REFINED_AT else {"precision": REFINED_AT}
+    return dataclasses.asdict(refine) | own
+
+
 def describe_estimator(estimator: Any) -> dict[str, Any]:
     """An estimator's method and settings; of a calibration, its size and a hash of its arrays."""
     method = type(estimator).__name__.lower()
+    if isinstance(estimator, Corrected):
+        line = dataclasses.asdict(estimator.line)
+        return {"method": method, "line": {name: float(value) for name, value in line.items()}}
     if not isinstance(estimator, Sketch):
         return {"method": method, **dataclasses.asdict(estimator)}
     calibration = estimator.calibration

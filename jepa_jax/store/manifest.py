@@ -15,7 +15,7 @@ from jepa_jax.store.folder import MANIFEST, shard_paths
 from jepa_jax.version import NUMERICS
 
 # Facts that every run has of its own.
-_OF_ONE_RUN = ("started", "continued", "known_answers")
+_OF_ONE_RUN = ("started", "continued", "known_answers", "precision_choice")
 # What of the settings may differ between folders whose scores are compared: where images are, how
 # rows are stored, and the seed, which draws views and probes and shifts no score.
 _FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed", "part.index", "part.of")
@@ -33,16 +33,16 @@ def make_settings(
     seed: int,
     store: Sequence[str],
     shard_size: int,
-    refine: Mapping[str, float] | None = None,
+    refine: Mapping[str, Any] | None = None,
     source_options: Mapping[str, Any] | None = None,
     part: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The settings that a manifest locks.
 
     `encoder`: fingerprint, embedding rule and image size; `estimator`: its method and settings, or
-    a hash of its calibration; `refine`: shares of the rows scored again exactly, and
-    `source_options`: how the source was opened, where there is something to say; `part`: which of
-    how many parts of a run the folder has.
+    a hash of its calibration; `refine`: shares of the rows scored again exactly (and at which
+    precision, where that is not the run's), and `source_options`: how the source was opened, where
+    there is something to say; `part`: which of how many parts of a run the folder has.
     """
     settings = {
         "numerics": NUMERICS,
@@ -59,16 +59,22 @@ def make_settings(
     return settings | {name: dict(value) for name, value in optional.items() if value}
 
 
-def check_manifest(out: Path, settings: dict[str, Any], facts: dict[str, Any]) -> None:
+def check_manifest(
+    out: Path,
+    settings: dict[str, Any],
+    facts: dict[str, Any],
+    *,
+    of_first: Mapping[str, Any] | None = None,
+) -> None:
     """Writes the manifest of a new run, or checks that a rerun has the same settings.
 
-    A rerun whose `facts` are others adds its own. `ValueError` lists each locked setting that
-    differs, with both values.
+    A rerun whose `facts` are others adds its own; `of_first` are facts of a new run alone.
+    `ValueError` lists each locked setting that differs, with both values.
     """
     settings, facts = _as_read(settings), _as_read(facts)
     before = refuse_other_settings(out, settings, facts)
     if before is None:  # Nothing is there that other settings could contradict.
-        _write(out, {"settings": settings, "facts": facts})
+        _write(out, {"settings": settings, "facts": facts | _as_read(dict(of_first or {}))})
         return
     runs = [before["facts"], *before["facts"].get("continued", [])]
     if not any(_lasting(run) == _lasting(facts) for run in runs):
