@@ -23,6 +23,22 @@ class Settled:
 IMAGES = 32
 
 
+def check_asked(
+    auto: bool, correct: int | None, method: str, rank: str, refined: bool, apart: str
+) -> None:
+    """Raises `ValueError` on options that do not go together. `auto`: whether a precision is to be
+    measured; `apart`: the option by which the work is done in several places."""
+    if correct is not None and (method, rank) != ("exact", "structural"):
+        raise ValueError("--correct needs --method exact and --rank structural")
+    if auto and refined and method == "exact" and correct is None:
+        raise ValueError("--refine of exact scores needs --correct, with --precision auto")
+    if apart and (auto or correct is not None):
+        option = "--precision auto" if auto else "--correct"
+        raise ValueError(
+            f"{apart} cannot have {option}, which measures in each place: name a --precision"
+        )
+
+
 def settle(
     asked: str,
     correct: int | None,

@@ -37,7 +37,7 @@ from jepa_jax.commands.options import (
     split_store,
     with_method_settings,
 )
-from jepa_jax.commands.precisions import settle
+from jepa_jax.commands.precisions import check_asked, settle
 from jepa_jax.commands.terminal import Progressing, plain_errors, say, spelled, warn_of_idle_gpu
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
@@ -181,13 +181,8 @@ def score(
         refinement = Refinement(**shares) if any(shares.values()) else None
         opened = open_images(source, image_column, id_column, allow_outside, shuffle)
         loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
-        if correct is not None and (method.value, rank.value) != ("exact", "structural"):
-            raise ValueError("--correct needs --method exact and --rank structural")
-        if precision.value == "auto" and refinement and method.value == "exact" and not correct:
-            raise ValueError("--refine of exact scores needs --correct, with --precision auto")
-        if apart and (correct or (precision.value == "auto" and calibration is None)):
-            option = "--correct" if correct else "--precision auto"
-            raise ValueError(f"{apart} needs a --precision by its name, without {option}")
+        auto = precision.value == "auto" and calibration is None
+        check_asked(auto, correct, method.value, rank.value, refinement is not None, apart)
         groups = split_store(store)
         settled = settle(
             precision.value,

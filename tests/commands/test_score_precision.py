@@ -117,6 +117,8 @@ def test_a_cascade_from_bf16_to_float32(many, tmp_path):
         (("--correct", 9, "--rank", "clip"), "--correct needs --method exact and --rank"),
         (("--precision", "auto", "--refine", "5%"), "--refine of exact scores needs --correct"),
         (("--precision", "bf16", "--refine", "5%"), "needs a calibrated method"),
+        (("--precision", "auto", "--part", "1/2"), "--part cannot have --precision auto"),
+        (("--precision", "bf16", "--correct", 9, "--part", "1/2"), "cannot have --correct"),
         (
             ("--precision", "bf16", "--correct", 9, "--store", "spectrum", "--views", 2),
             "needs `views=1`",
