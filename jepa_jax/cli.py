@@ -28,10 +28,11 @@ for command in (score, show, merge, report, select, evaluate, calibrate, train, 
     app.command()(command)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"jepa-jax {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

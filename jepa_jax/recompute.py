@@ -8,7 +8,7 @@ is kept again.)
 """
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from jaxtyping import Array
 from jepa_jax.primitive import linear_pair, waiting
 
 
+@runtime_checkable
 class Pure(Hashable, Protocol):
     """A function of x and parameters; equal ones are the same function."""
 

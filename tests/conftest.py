@@ -18,14 +18,15 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import jax
 import psutil
 import pytest
+import typechecked
+from compiling import QUICK_FLAGS, full_jit
 from jaxtyping import install_import_hook
 from threadpoolctl import threadpool_limits
 
-# The mathematics is checked against its annotated shapes, from before it is first imported.
-_hook = install_import_hook(
-    ["jepa_jax.jacobian_operator", "jepa_jax.estimators.factor"], "beartype.beartype"
-)
-from compiling import QUICK_FLAGS, quick_jit  # noqa: E402
+# Read where JAX first computes, here and in the processes that tests start.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_FLAGS}".strip()
+# Types and shapes are checked as they are annotated, from before the package is first imported.
+_hook = install_import_hook("jepa_jax", "typechecked.typechecked")
 
 from jepa_jax import Exact, Scorer, load_encoder  # noqa: E402
 
@@ -33,6 +34,7 @@ COMPILED = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
 COMPILED_AT_MOST = 1 << 30  # Bytes.
 threadpool_limits(1)  # NumPy may have been there before.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_sessionstart(session):
@@ -53,11 +55,17 @@ def x64():
 
 
 @pytest.fixture(scope="module")
-def compiled_quickly():
-    """For a module: its programs, and those of the processes that it starts, compile sooner."""
+def compiled_as_ever():
+    """For a module whose subject is the numbers: its programs are those that users have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jax, "jit", quick_jit)
-        patch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} {QUICK_FLAGS}".strip())
+        patch.setattr(jax, "jit", full_jit)
+        yield
+
+
+@pytest.fixture
+def annotations_unchecked():
+    """For a test of what is said of arguments that cannot be."""
+    with typechecked.unchecked():
         yield
 
 

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import function_with_jacobian
 
 from jepa_jax import jacobian
@@ -19,7 +18,7 @@ def test_rows_and_columns_are_products_with_the_matrix(chunk):
     cotangents = RNG.standard_normal((7, 5)).astype(np.float32)
     tangents = RNG.standard_normal((7, 12)).astype(np.float32)
 
-    @quick_jit
+    @jax.jit
     def products(cotangents, tangents):
         operator = jacobian(function_with_jacobian(MATRIX, X), X, chunk=chunk)
         assert operator.shape == (5, 12)
@@ -51,7 +50,7 @@ def test_composes_with_transformations(transform):
         return operator.rows(jnp.eye(5))
 
     expected = MATRIX * (1 - np.tanh(np.asarray(xs).reshape(3, 1, 12)) ** 2)
-    np.testing.assert_allclose(quick_jit(transform(rows))(xs), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(transform(rows))(xs), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_rows_share_one_primal_pass():
@@ -67,7 +66,7 @@ def test_rows_share_one_primal_pass():
 def test_null_basis_leaves_the_complement():
     null = jnp.asarray(np.linalg.qr(RNG.standard_normal((5, 2)))[0], jnp.float32)
     operator = jacobian(function_with_jacobian(MATRIX, X), X, null_basis=lambda z: null)
-    live = np.asarray(quick_jit(lambda: operator.live_basis())())
+    live = np.asarray(jax.jit(lambda: operator.live_basis())())
     assert operator.live == 3
     assert live.shape == (5, 3)
     np.testing.assert_allclose(live.T @ live, np.eye(3), atol=1e-6)

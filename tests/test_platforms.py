@@ -19,6 +19,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
+from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit import ViTConfig
 from jepa_jax.products import PRECISIONS, Precision
 from jepa_jax.scoring.precision import matmul_precision
@@ -72,7 +73,7 @@ def traced(
     """The program, to be lowered for any platform."""
     config, rule = kind
     model = abstract_model(dataclasses.replace(config, depth=depth))
-    encoder = Encoder("shapes", model, rule, 16, None, "none")
+    encoder = Encoder("shapes", model, rule, 16, Preprocess(None, {}), "none")
 
     def run(state, fitted, images, keys):
         method = estimator if fitted is None else fitted
@@ -190,7 +191,7 @@ def sketch_of(encoder: Encoder) -> Sketch:
 def test_a_sketch_with_its_covariates_at_every_precision():
     config, rule = PLAIN
     config = dataclasses.replace(config, depth=2)
-    sketch = sketch_of(Encoder("shapes", abstract_model(config), rule, 16, None, "none"))
+    sketch = sketch_of(Encoder("shapes", abstract_model(config), rule, 16, Preprocess(None, {}), "none"))
     for precision in PRECISIONS:
         lowered_everywhere(traced(sketch, precision, batch=1))
 

@@ -68,7 +68,9 @@ def test_many_cotangents_of_many_images_are_those_of_each(precision):
     cotangents = RNG.normal(size=(4, *G.shape)).astype(np.float32)
 
     def rows(x, cotangents):
-        return jax.vmap(jax.vjp(lambda x: jnp.sin(product(x, KERNEL)), x)[1])(cotangents)[0]
+        return jax.vmap(jax.vjp(lambda x: jnp.sin(product(x, jnp.asarray(KERNEL))), x)[1])(
+            cotangents
+        )[0]
 
     with jax.default_matmul_precision(SETTINGS[precision]):
         together = jax.jit(jax.vmap(rows, (0, None)))(images, cotangents)
@@ -132,7 +134,9 @@ def test_no_product_mixes_types(platform):
     """A float32 cotangent times a bfloat16 kernel is what fast products are lost by."""
 
     def run(x, cotangents):
-        return jax.vmap(jax.vjp(lambda x: jnp.sin(product(x, KERNEL)), x)[1])(cotangents)
+        return jax.vmap(jax.vjp(lambda x: jnp.sin(product(x, jnp.asarray(KERNEL))), x)[1])(
+            cotangents
+        )
 
     shapes = [jax.ShapeDtypeStruct(s, np.float32) for s in (X.shape, (3, *G.shape))]
     with jax.default_matmul_precision(SETTINGS["bf16"]):

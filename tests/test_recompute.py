@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 
 from jepa_jax.encoders import load_encoder
 from jepa_jax.encoders.vit import ViTConfig
@@ -45,7 +44,7 @@ def close(ours, theirs):
 
 
 def same(transform, *args):
-    ours, theirs = quick_jit(lambda *args: [transform(f)(*args) for f in (kept, plain)])(*args)
+    ours, theirs = jax.jit(lambda *args: [transform(f)(*args) for f in (kept, plain)])(*args)
     close(ours, theirs)
 
 
@@ -99,7 +98,7 @@ def test_keeps_the_input_alone(inputs):
 def test_an_encoder_whose_blocks_are_recomputed(monkeypatch):
     encoder = load_encoder("embedded", dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(0), (encoder.image_size, encoder.image_size, 3))
-    rows = lambda e: quick_jit(jax.jacrev(e.embed, argnums=1))(e.state, x)
+    rows = lambda e: jax.jit(jax.jacrev(e.embed, argnums=1))(e.state, x)
     expected = rows(encoder)
     assert not encoder.config.recompute
     monkeypatch.setattr(ViTConfig, "recompute", True)

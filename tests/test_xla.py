@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import QUICK_FLAGS
 
 from jepa_jax import Exact, Hutchinson, Lanczos, Scorer, XTrace, load_encoder, xla
 
@@ -91,9 +92,10 @@ def layer_norm_vjps():
 
 @pytest.fixture(scope="module")
 def late(tmp_path_factory):
-    script = LATE.format(path=[str(Path(__file__).parent)])
+    here = Path(__file__).parent
+    script = LATE.format(path=[str(here), str(here / "support")])
     # Without the flag that this process has set for itself.
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    environment = os.environ | {"XLA_FLAGS": QUICK_FLAGS}
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False
     )

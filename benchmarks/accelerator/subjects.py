@@ -9,6 +9,7 @@ import numpy as np
 from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit import ViT
 from jepa_jax.encoders.writing import write_checkpoint
 from jepa_jax.training.trainer import initial_model
@@ -57,10 +58,10 @@ def encoder_of(subject: Subject, tiny: bool) -> Encoder:
     rule = family.rule(model.config)
     side = model.config.image_size if tiny else subject.side
 
-    def no_preprocessing(image, resize):
+    def none(image, **settings):
         raise ValueError(f"{subject.name} is measured on arrays")
 
-    return Encoder(subject.name, model, rule, side, no_preprocessing, "random")
+    return Encoder(subject.name, model, rule, side, Preprocess(none, {}), "random")
 
 
 def write_folder(folder: Path, subject: Subject, tiny: bool) -> int:

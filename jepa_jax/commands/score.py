@@ -294,7 +294,7 @@ def score(
             raise typer.Exit(1)
 
 
-def _automatic(encoder, source: str, out: Path, **s):
+def _automatic(encoder, source: Any, out: Path, **s):
     """The fastest estimator that reaches the target on calibration images; says which."""
     from jepa_jax.calibration import load_calibration
     from jepa_jax.calibration.calibration import FACTS

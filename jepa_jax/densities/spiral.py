@@ -34,11 +34,11 @@ class Spiral:
     -1.699
     """
 
-    start: float = 0.5
-    pitch: float = 0.3
-    turn: float = 8.0
-    spread: float = 2.0
-    width: float = 0.15
+    start: float | Float[Array, ""] = 0.5
+    pitch: float | Float[Array, ""] = 0.3
+    turn: float | Float[Array, ""] = 8.0
+    spread: float | Float[Array, ""] = 2.0
+    width: float | Float[Array, ""] = 0.15
 
     @property
     def shape(self) -> tuple[int, ...]:

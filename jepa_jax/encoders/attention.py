@@ -17,10 +17,12 @@ from jaxtyping import Array, Float
 from jepa_jax.primitive import linear_pair, waiting
 from jepa_jax.products import Precision, contract, lower_precision, matmul
 
+# Of the queries, and of the tokens that they look at.
+Queries = Float[Array, "h q d"]
 Heads = Float[Array, "h t d"]
 
 
-def attention(q: Heads, k: Heads, v: Heads) -> Heads:
+def attention(q: Queries, k: Heads, v: Heads) -> Queries:
     """softmax(q k^T) v for every head: q (H, Q, D) scaled already, k and v (H, T, D).
 
     Its products, and those of its derivatives, are at the precision that is set
@@ -30,7 +32,7 @@ def attention(q: Heads, k: Heads, v: Heads) -> Heads:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _attention(q: Heads, k: Heads, v: Heads, precision: Precision | None) -> Heads:
+def _attention(q: Queries, k: Heads, v: Heads, precision: Precision | None) -> Queries:
     return matmul(_weights(q, k, precision), v, precision)
 
 
@@ -43,7 +45,7 @@ def _attention_jvp(precision, primals, tangents):
     return out, _along(*tangents, q, k, v, precision=precision)
 
 
-def _weights(q: Heads, k: Heads, precision: Precision | None) -> Float[Array, "h q k"]:
+def _weights(q: Queries, k: Heads, precision: Precision | None) -> Float[Array, "h q t"]:
     return jax.nn.softmax(matmul(q, k.mT, precision), axis=-1)
 
 

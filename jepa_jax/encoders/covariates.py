@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 from jepa_jax import linalg
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.layers import LayerNorm, standardize_with_scale
+from jepa_jax.encoders.layers import LayerNorm, along_last, standardize_with_scale
 from jepa_jax.encoders.vit import Block, Grid, ViT
 from jepa_jax.primitive import with_derivative
 
@@ -101,7 +101,7 @@ def _jacobians(*parts: Array, form: str, null: int) -> tuple[Array, ...]:
         each = jnp.concatenate(
             [jnp.full((1, len(gram)), 0.5), jnp.eye(len(gram), dtype=gram.dtype)[at]]
         )
-        cotangents = jax.vmap(lambda w: _dot(u * w, u.T))(each * inverse)
+        cotangents = jax.vmap(lambda w: _dot(u * w[None], u.T))(each * inverse[None])
         found = jax.vmap(pull)(cotangents)
         return tuple(f.astype(part.dtype) for f, part in zip(found, parts, strict=True))
 
@@ -152,7 +152,9 @@ def _last_block_parts(block: Block, x: Float[Array, "t d"], end) -> tuple[Array,
         bias = jnp.zeros(3 * width, x.dtype) if bias is None else bias[...]
 
         def projected(y: Array) -> tuple[Array, Array, Array]:
-            qkv = (y * gamma + block.norm1.bias[...]) @ kernel + bias
+            y = y * along_last(gamma, y) + along_last(block.norm1.bias[...], y)
+            qkv = y @ kernel
+            qkv = qkv + along_last(bias, qkv)
             q, k, v = jnp.split(qkv, 3, axis=-1)
             shape = (*y.shape[:-1], heads, width // heads)
             return q.reshape(shape) * (width // heads) ** -0.5, k.reshape(shape), v.reshape(shape)
@@ -177,12 +179,12 @@ def _last_block_parts(block: Block, x: Float[Array, "t d"], end) -> tuple[Array,
 
         centre = lambda rows: rows - rows.mean(-1, keepdims=True)
         to_keys, to_values = kernel[:, width : 2 * width], kernel[:, 2 * width :]
-        value_rows = centre(to_values.T * gamma)  # (w, w), a head's rows together
+        value_rows = centre(to_values.T * gamma[None])  # (w, w), a head's rows together
         key_rows = centre(
-            jnp.einsum("ihd,hd->hi", to_keys.reshape(width, heads, -1), query) * gamma
+            jnp.einsum("ihd,hd->hi", to_keys.reshape(width, heads, -1), query) * gamma[None]
         )
-        share = (weights[:, 1:] * inverse[1:, 0]).astype(x.dtype)  # P_ht / s_t
-        deviation = (values - mixed).transpose(1, 2, 0)  # (H, D, T)
+        share = (weights[:, 1:] * inverse[None, 1:, 0]).astype(x.dtype)  # P_ht / s_t
+        deviation = (values - mixed[None]).transpose(1, 2, 0)  # (H, D, T)
         deviation = deviation.reshape(width, -1)
         return value_rows, key_rows, share, deviation, normalised[1:], through_mixed, own
 
@@ -205,7 +207,7 @@ def _last_block_gram(
     total = total + cross + cross.T + _dot(moved, moved.T) * _dot(key_rows, key_rows.T)
     seen = share * (_dot(value_rows, n.T) + deviation * _dot(key_rows, n.T))
     kept = (2 - jnp.square(n).sum(-1) / width) / width
-    total = total - _dot(seen * kept, seen.T)
+    total = total - _dot(seen * kept[None], seen.T)
     return _dot(_dot(out, total), out.T) + _outer(own)
 
 
@@ -214,8 +216,9 @@ def _mean_norm_parts(vit: ViT, rule: EmbeddingRule, leaving: Array) -> tuple[Arr
     norm: LayerNorm = vit.norm
     patches = leaving[vit.config.prefix :]
     normalised, inverse = standardize_with_scale(patches, norm.eps)
-    mean = (normalised * norm.scale[...] + norm.bias[...]).mean(0)
-    after = jax.jacrev(lambda y: embeddings.finish(vit, rule, y))(mean) * norm.scale[...]
+    scale = norm.scale[...][None]
+    mean = (normalised * scale + norm.bias[...][None]).mean(0)
+    after = jax.jacrev(lambda y: embeddings.finish(vit, rule, y))(mean) * scale
     return normalised, inverse, after
 
 

@@ -12,7 +12,7 @@ from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.preprocessing import Preprocess
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vit import Pixels, ViT
 from jepa_jax.xla import check_reductions
 
 
@@ -78,7 +78,7 @@ class Encoder:
         check_reductions()
         return nnx.merge(self._graph, state)
 
-    def embed(self, state: nnx.State, image: Float[Array, "h w c"]) -> Float[Array, " k"]:
+    def embed(self, state: nnx.State, image: Pixels) -> Float[Array, " k"]:
         """The embedding of one preprocessed image; any sides that the patch size divides.
 
         Pure: `jax.vmap` it over images, `jax.jit` it with the state as an argument.
@@ -96,7 +96,7 @@ class Encoder:
             vit, self.rule, vit.tokens(image), self.config.grid(*image.shape[:2])
         )
 
-    def coordinates(self, state: nnx.State, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
+    def coordinates(self, state: nnx.State, image: Pixels) -> Float[Array, "rows columns n"]:
         """The image in orthonormal coordinates of all that the encoder sees of it.
 
         Its patches (rows, columns, n), n the smaller of a patch's pixels and the encoder's width.
@@ -115,14 +115,14 @@ class Encoder:
         return self._model(state).coordinates(image)
 
     def embed_coordinates(
-        self, state: nnx.State, coordinates: Float[Array, "r c n"]
+        self, state: nnx.State, coordinates: Float[Array, "rows columns n"]
     ) -> Float[Array, " k"]:
         """The embedding of the image that has these `coordinates`."""
         vit = self._model(state)
         rows, columns, _ = coordinates.shape
         return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates), (rows, columns))
 
-    def hidden_states(self, state: nnx.State, image: Float[Array, "h w c"]) -> list[Array]:
+    def hidden_states(self, state: nnx.State, image: Pixels) -> list[Array]:
         """The tokens (T, D) entering the first block and leaving each, before the final norm."""
         return self._model(state).hidden_states(image)
 
@@ -135,7 +135,9 @@ class Encoder:
         """
         return embeddings.null_basis(self._model(state), self.rule, embedding)
 
-    def covariates(self, state: nnx.State, coordinates: Float[Array, "r c n"]) -> dict[str, Array]:
+    def covariates(
+        self, state: nnx.State, coordinates: Float[Array, "rows columns n"]
+    ) -> dict[str, Array]:
         """Features of an image for calibrated estimators: see `jepa_jax.encoders.covariates`."""
         vit = self._model(state)
         rows, columns, _ = coordinates.shape

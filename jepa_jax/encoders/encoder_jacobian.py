@@ -1,14 +1,14 @@
 """The Jacobian of an encoder's embedding at an image."""
 
 from flax import nnx
-from jaxtyping import Array, Float
 
 from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.encoders.vit import Pixels
 from jepa_jax.jacobian_operator import Jacobian, jacobian
 
 
 def jacobian_of(
-    encoder: Encoder, state: nnx.State, image: Float[Array, "h w c"], chunk: int | None = None
+    encoder: Encoder, state: nnx.State, image: Pixels, chunk: int | None = None
 ) -> Jacobian:
     """The Jacobian of an encoder's embedding at one preprocessed image.
 

@@ -13,6 +13,11 @@ from jaxtyping import Array, Float
 from jepa_jax.products import product
 
 
+def along_last(vector: Float[Array, " d"], x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+    """The vector at every place of `x`, stated: promotions of rank are errors in the tests."""
+    return jnp.broadcast_to(vector, x.shape)
+
+
 class LayerNorm(nnx.Module):
     """gamma * (x - mean) / sqrt(var + eps) + beta over the last axis."""
 
@@ -22,7 +27,8 @@ class LayerNorm(nnx.Module):
         self.eps = eps
 
     def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
-        return standardize(x, self.eps) * self.scale[...] + self.bias[...]
+        y = standardize(x, self.eps)
+        return y * along_last(self.scale[...], y) + along_last(self.bias[...], y)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -65,4 +71,4 @@ class Linear(nnx.Module):
         y = product(x, kernel if whole else kernel[:, some])
         if self.bias is None:
             return y
-        return y + (self.bias[...] if whole else self.bias[some])
+        return y + along_last(self.bias[...] if whole else self.bias[some], y)

@@ -18,7 +18,7 @@ def rotate(
     if x.shape[1] <= prefix:
         return x
     angles = patch_angles(grid, x.shape[-1], base)
-    cos, sin = (jnp.asarray(f(angles), x.dtype) for f in (np.cos, np.sin))
+    cos, sin = (jnp.asarray(f(angles), x.dtype)[None] for f in (np.cos, np.sin))
     first, second = jnp.split(x[:, prefix:], 2, axis=-1)
     turned = [first * cos - second * sin, second * cos + first * sin]
     return jnp.concatenate([x[:, :prefix], jnp.concatenate(turned, axis=-1)], axis=1)

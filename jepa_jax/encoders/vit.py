@@ -10,17 +10,19 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from jepa_jax.encoders.activations import ACTIVATIONS
 from jepa_jax.encoders.attention import attention
-from jepa_jax.encoders.layers import LayerNorm, Linear
+from jepa_jax.encoders.layers import LayerNorm, Linear, along_last
 from jepa_jax.encoders.rotary import rotate
 from jepa_jax.products import product
 from jepa_jax.recompute import recomputed
 
 Grid = tuple[int, int]  # Rows and columns of patches.
+Pixels = Float[Array | np.ndarray, "h w c"]  # An image as `Encoder.preprocess` makes it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +164,7 @@ class MLP(nnx.Module):
         self.activation = ACTIVATIONS[config.activation]
         self.gated = config.gated_mlp
 
-    def __call__(self, x: Float[Array, "t d"]) -> Float[Array, "t d"]:
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         hidden = self.fc1(x)
         if self.gated:
             gate, up = jnp.split(hidden, 2, axis=-1)
@@ -221,12 +223,12 @@ class Block(nnx.Module):
 
     def add_attention(self, x: Float[Array, "*q d"], y: Float[Array, "*q d"]):
         """The first half's output from its input `x` and its attention's output `y`."""
-        return x + (y if self.scale1 is None else y * self.scale1[...])
+        return x + (y if self.scale1 is None else y * along_last(self.scale1[...], y))
 
     def feed_forward(self, x: Float[Array, "*q d"]) -> Float[Array, "*q d"]:
         """The second half."""
         y = self.mlp(self.norm2(x))
-        return x + (y if self.scale2 is None else y * self.scale2[...])
+        return x + (y if self.scale2 is None else y * along_last(self.scale2[...], y))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,11 +277,11 @@ class ViT(nnx.Module):
             Linear(width, config.projection, bias=False) if config.projection else None
         )
 
-    def tokens(self, image: Float[Array, "h w c"]) -> Float[Array, "t d"]:
+    def tokens(self, image: Pixels) -> Float[Array, "t d"]:
         """The tokens entering the first block: CLS, registers, patches."""
         return self._with_prefix(self.patch(self._patches(image)))
 
-    def coordinates(self, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
+    def coordinates(self, image: Pixels) -> Float[Array, "rows columns n"]:
         """The image in orthonormal coordinates of what the patch projection sees of it.
 
         Patches on their grid, and where a patch has more pixels than the encoder has channels, its
@@ -294,14 +296,14 @@ class ViT(nnx.Module):
         # Whatever precision is set: these are the inputs, and differentiated nowhere.
         return jnp.matmul(patches, factors[0], precision=jax.lax.Precision.HIGHEST)
 
-    def tokens_at(self, coordinates: Float[Array, "r c n"]) -> Float[Array, "t d"]:
+    def tokens_at(self, coordinates: Float[Array, "rows columns n"]) -> Float[Array, "t d"]:
         """`tokens` of the image that has these `coordinates`."""
         factors = self._patch_factors()
         if factors is None:
             return self._with_prefix(self.patch(coordinates))
         x = product(coordinates, factors[1])
         bias = self.patch.bias
-        return self._with_prefix(x if bias is None else x + bias[...])
+        return self._with_prefix(x if bias is None else x + along_last(bias[...], x))
 
     def _patch_factors(self) -> tuple[Array, Array] | None:
         """Q and R of the patch projection, Q with orthonormal columns; None where Q is square."""
@@ -312,7 +314,7 @@ class ViT(nnx.Module):
         q, r = jnp.linalg.qr(kernel.astype(jnp.float32) if short else kernel)
         return q.astype(kernel.dtype), r.astype(kernel.dtype)
 
-    def _patches(self, image: Float[Array, "h w c"]) -> Float[Array, "r c n"]:
+    def _patches(self, image: Pixels) -> Float[Array, "rows columns n"]:
         """Patches on their grid, the pixels of each in row-major order."""
         config = self.config
         if image.ndim != 3 or image.shape[-1] != config.channels:
@@ -321,10 +323,11 @@ class ViT(nnx.Module):
             )
         rows, columns = config.grid(*image.shape[:2])
         p = config.patch_size
-        patches = image.reshape(rows, p, columns, p, config.channels).transpose(0, 2, 1, 3, 4)
+        patches = jnp.asarray(image).reshape(rows, p, columns, p, config.channels)
+        patches = patches.transpose(0, 2, 1, 3, 4)
         return patches.reshape(rows, columns, -1)
 
-    def _with_prefix(self, projected: Float[Array, "r c d"]) -> Float[Array, "t d"]:
+    def _with_prefix(self, projected: Float[Array, "rows columns d"]) -> Float[Array, "t d"]:
         """All tokens from the projected patches."""
         config = self.config
         rows, columns, _ = projected.shape
@@ -356,7 +359,7 @@ class ViT(nnx.Module):
         )
         return grid.reshape(rows * columns, -1)
 
-    def hidden_states(self, image: Float[Array, "h w c"]) -> list[Float[Array, "t d"]]:
+    def hidden_states(self, image: Pixels) -> list[Float[Array, "t d"]]:
         """The tokens entering the first block and leaving every block, before the final norm."""
         states = [self.tokens(image)]
         grid = self.config.grid(*image.shape[:2])
@@ -371,7 +374,7 @@ class ViT(nnx.Module):
         cls_only: bool = False,
         depth: int | None = None,
         grid: Grid | None = None,
-    ) -> Float[Array, "t d"]:
+    ) -> Float[Array, "q d"]:
         """`tokens` as they leave block `depth` (default: the last), before the final norm.
 
         With `cls_only`, the CLS token alone, shape (1, d), and the last block evaluated is

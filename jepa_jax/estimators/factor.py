@@ -178,7 +178,7 @@ def root(factor: Factor) -> Float[Array, "m m"]:
 
 def _root(left: Float[Array, "m m"], core: Float[Array, "m m"]) -> Float[Array, "m m"]:
     eigenvalues, vectors = linalg.eigh(core)
-    return _dot(left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0)))
+    return _dot(left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0))[None])
 
 
 def _by_platform(function: Callable[..., Array], *arrays: Array) -> Array:

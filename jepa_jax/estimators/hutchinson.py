@@ -94,7 +94,7 @@ class Hutchinson:
         ends = seen / scale * margins
         moments, escaped = _moments(operator.divided_by(scale), start, ends, self.degree)
         coefficients, bound = quadrature.widened(self._expansion, ends, scale)
-        values = jnp.where(escaped, jnp.nan, (moments * coefficients).sum(1))
+        values = jnp.where(escaped, jnp.nan, (moments * coefficients[None]).sum(1))
         volume, std_error = mean_and_error(values)
         volume = volume + size * jnp.log(scale)
         rank = jnp.full(volume.shape, operator.rank(self.rank), jnp.int32)
@@ -125,7 +125,7 @@ class Hutchinson:
 
     def _expansion(
         self, ends: Float[Array, " 2"], scale: Float[Array, ""]
-    ) -> tuple[Float[Array, " degree+1"], Float[Array, ""]]:
+    ) -> tuple[Float[Array, " terms"], Float[Array, ""]]:
         """Coefficients of log sigma in Chebyshev polynomials of sigma^2, and their error."""
         if self.rank == "clip":
             return _interpolate(jnp.square(ends), self.degree, self.eps / scale), jnp.nan * ends[0]
@@ -149,19 +149,19 @@ class Hutchinson:
 
 def _interpolate(
     ends: Float[Array, " 2"], degree: int, eps: Float[Array, ""]
-) -> Float[Array, " degree+1"]:
+) -> Float[Array, " terms"]:
     """Chebyshev coefficients of log max(sqrt(x), eps), by the sum over Chebyshev points."""
     count = 8 * (degree + 1)
     angles = (jnp.arange(count, dtype=ends.dtype) + 0.5) * (jnp.pi / count)
     points = ends.mean() + (ends[1] - ends[0]) / 2 * jnp.cos(angles)
     logs = jnp.log(jnp.maximum(jnp.sqrt(jnp.maximum(points, 0)), eps))
-    cosines = jnp.cos(jnp.arange(degree + 1, dtype=ends.dtype)[:, None] * angles)
-    return (cosines * logs).sum(1) / jnp.where(jnp.arange(degree + 1) == 0, count, count / 2)
+    cosines = jnp.cos(jnp.arange(degree + 1, dtype=ends.dtype)[:, None] * angles[None])
+    return (cosines * logs[None]).sum(1) / jnp.where(jnp.arange(degree + 1) == 0, count, count / 2)
 
 
 def _moments(
     operator: Narrow, start: Float[Array, "p n"], ends: Float[Array, " 2"], degree: int
-) -> tuple[Float[Array, "p degree+1"], Bool[Array, " p"]]:
+) -> tuple[Float[Array, "p terms"], Bool[Array, " p"]]:
     """w^T T_k(X) w for k = 0, ..., degree, X = T^T T with the squared ends mapped to -1 and 1.
 
     By T_2k = 2 T_k^2 - 1 and T_2k+1 = 2 T_k T_k+1 - X, two of them a product. And whether X proved
@@ -183,7 +183,7 @@ def _moments(
     state = start, jnp.zeros_like(start)
     _, (pairs, escaped) = jax.lax.scan(step, state, jnp.arange(count))
     first = pairs[0, :, 0]
-    odd = jnp.concatenate([first[None], 2 * pairs[1:, :, 0] - first])
-    even = 2 * pairs[:, :, 1] - norm
+    odd = jnp.concatenate([first[None], 2 * pairs[1:, :, 0] - first[None]])
+    even = 2 * pairs[:, :, 1] - norm[None]
     ordered = jnp.stack([odd, even], 1).reshape(2 * count, -1)
     return jnp.concatenate([norm[None], ordered]).T[:, : degree + 1], escaped.any(0)

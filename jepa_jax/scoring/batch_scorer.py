@@ -3,12 +3,12 @@ or in worker processes."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
@@ -22,6 +22,9 @@ from jepa_jax.scoring.known_answers import check_device
 from jepa_jax.scoring.precision import matmul_precision, numerics
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
+
+# Rather than `typing.Self`, which cannot be checked at run time outside of a decorated class.
+_Scorer = TypeVar("_Scorer", bound="BatchScorer")
 
 
 class BatchScorer:
@@ -75,7 +78,9 @@ class BatchScorer:
         self.__dict__.update(saved)
         self._begin(Devices(1))
 
-    def with_estimator(self, estimator: Estimator, precision: Precision | None = None) -> Self:
+    def with_estimator(
+        self: _Scorer, estimator: Estimator, precision: Precision | None = None
+    ) -> _Scorer:
         """This scorer with another estimator, at its own precision or another."""
         other = type(self)(
             self.encoder,
@@ -126,7 +131,7 @@ class BatchScorer:
         return [*range(count), *[0] * (self.batch(height, width) - count)]
 
     def score(
-        self, images: Float[np.ndarray, "n h w c"], ids: Sequence[str] | None = None
+        self, images: Float[np.ndarray | Array, "n h w c"], ids: Sequence[str] | None = None
     ) -> Scores:
         """Scores of preprocessed images, float32 (N, H, W, C), sides that the patch divides.
 
@@ -209,7 +214,7 @@ class BatchScorer:
         state: nnx.State,
         fitted: Estimator | None,
         images: Float[Array, "b h w c"],
-        keys: PRNGKeyArray,
+        keys: Key[Array, " b"],
         chunk: int,
     ) -> tuple[Estimate, Float[Array, "b k"]]:
         estimator = self.estimator if fitted is None else fitted

@@ -1,7 +1,7 @@
 """Where shards are computed. An engine decides nothing else: what one began another can finish."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -11,6 +11,7 @@ from jepa_jax.scoring.reporting import Reporting
 from jepa_jax.scoring.work import Shard, Task
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs tasks over shards.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key
 
 
 def digest(seed: int, *parts: str | bytes) -> bytes:
@@ -18,7 +18,7 @@ def digest(seed: int, *parts: str | bytes) -> bytes:
     return state.digest()
 
 
-def keys_of(seed: int, names: Sequence[str | bytes]) -> PRNGKeyArray:
+def keys_of(seed: int, names: Sequence[str | bytes]) -> Key[Array, " N"]:
     """One JAX key a name, (N,): of Threefry, whatever generator JAX is set to."""
     data = b"".join(digest(seed, name)[:8] for name in names)
     words = jnp.asarray(np.frombuffer(data, np.uint32).reshape(-1, 2))

@@ -50,7 +50,6 @@ def numerics(precision: Precision) -> Iterator[None]:
         jax.disable_jit(False),
         jax.debug_nans(False),
         jax.debug_infs(False),
-        jax.numpy_rank_promotion("allow"),
     ):
         yield
 

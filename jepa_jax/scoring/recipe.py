@@ -1,7 +1,6 @@
 """What a scorer is made of, to make it anew in another process: names, no arrays of an encoder."""
 
 import dataclasses
-from typing import Self
 
 from jepa_jax.encoders.encoder import Origin
 from jepa_jax.encoders.loading import load_encoder
@@ -24,7 +23,7 @@ class Recipe:
     seed: int
 
     @classmethod
-    def of(cls, scorer: BatchScorer) -> Self:
+    def of(cls, scorer: BatchScorer) -> "Recipe":
         """The recipe of a scorer; `ValueError` where its encoder was not made by `load_encoder`."""
         encoder = scorer.encoder
         if encoder.origin is None:

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from jepa_jax.atomic_files import replace_text
 from jepa_jax.store.folder import STATUS, is_written_to
@@ -84,7 +84,7 @@ class RunStatus:
         replace_text(out / STATUS, json.dumps(content, indent=1) + "\n")
 
     @classmethod
-    def read(cls, out: Path) -> Self | None:
+    def read(cls, out: Path) -> "RunStatus | None":
         """That of a folder; None where there is none, or what is no such file.
 
         One that says "running" though no process holds the folder was killed: "killed".

@@ -76,7 +76,9 @@ class MLP(nnx.Module):
         return h / jnp.linalg.norm(h) if self.config.normalized else h
 
 
-def bounded(kernel: Float[Array, "n m"], limit: float, iterations: int = 8) -> Float[Array, "n m"]:
+def bounded(
+    kernel: Float[Array, "n m"], limit: float | Float[Array, ""], iterations: int = 8
+) -> Float[Array, "n m"]:
     """`kernel`, scaled down to a largest singular value of about `limit` where it is above.
 
     By power iteration from a fixed start: a lower bound of the singular value, within a few per

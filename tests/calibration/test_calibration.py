@@ -5,7 +5,6 @@ import json
 import jax
 import numpy as np
 import pytest
-from compiling import quick_jit
 from streams import records
 
 from jepa_jax import Exact, Lanczos, Scorer, load_encoder
@@ -59,10 +58,10 @@ def test_the_score_of_a_sketch_has_its_derivative_in_the_image(calibration, enco
         return sketch(jacobian_of(encoder, state, image)).log_volume
 
     sketch = calibration.sketch(encoder, 4)
-    gradient = quick_jit(jax.grad(score, argnums=2))(sketch, encoder.state, image)
+    gradient = jax.jit(jax.grad(score, argnums=2))(sketch, encoder.state, image)
     direction = np.random.default_rng(0).standard_normal(image.shape) / np.sqrt(image.size)
     with jax.enable_x64(True):
-        run = quick_jit(score)
+        run = jax.jit(score)
         wide = jax.tree.map(lambda a: a.astype(np.float64), (sketch, encoder.state))
         up, down = (float(run(*wide, image + sign * 1e-4 * direction)) for sign in (1, -1))
     # Of a gradient in float32 whose largest components are 10.

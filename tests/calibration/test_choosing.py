@@ -67,7 +67,7 @@ def calibration(facts) -> Calibration:
     return Calibration(SketchSamples(np.eye(16, 64), measured, rank=64), {"rank": 64}, facts)
 
 
-def test_the_first_batch_and_what_compiles_is_not_timed(monkeypatch):
+def test_the_first_batch_and_what_compiles_is_not_timed(annotations_unchecked, monkeypatch):
     found = times(LOADS["quiet"], monkeypatch)
     assert found["seconds_an_exact_image"] == pytest.approx(EXACT / BATCH)
     assert found["seconds_of_covariates"] == pytest.approx(COVARIATES / BATCH)
@@ -76,7 +76,7 @@ def test_the_first_batch_and_what_compiles_is_not_timed(monkeypatch):
 
 
 @pytest.mark.parametrize("load", LOADS)
-def test_load_changes_no_choice(load, monkeypatch):
+def test_load_changes_no_choice(annotations_unchecked, load, monkeypatch):
     """Covariates timed once, and alone, would take the load of that moment for their own."""
     facts = times(LOADS[load], monkeypatch)
     quiet = times(LOADS["quiet"], monkeypatch)

@@ -5,8 +5,6 @@ import pytest
 from command_line import invoke
 from PIL import Image
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 def test_score_then_show(photos, tmp_path):
     out = tmp_path / "scores"

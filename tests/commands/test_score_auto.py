@@ -6,8 +6,6 @@ import pytest
 from command_line import invoke
 from tables import row, write_folder
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 def test_auto_chooses_says_why_and_is_continued(many, tmp_path, monkeypatch):
     # The choice is by time, and times are not for tests.

@@ -1,5 +1,6 @@
 """`jepa-jax train` as a user meets it."""
 
+import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -24,7 +25,7 @@ def test_the_command_trains_continues_and_refuses_another_configuration(tmp_path
     assert [row["step"] for row in rows] == [2, 4, 6]
     assert {"total", "invariance", "uniformity", "learning_rate", "seconds"} <= rows[0].keys()
     model = read_model(out / "encoder", Training.read("plane-sphere", SMALL))
-    x = np.array([0.5, -1.0], np.float32)
+    x = jnp.array([0.5, -1.0], jnp.float32)
     np.testing.assert_allclose(np.linalg.norm(model(x)), 1, rtol=1e-6)
 
     again = invoke(*common)

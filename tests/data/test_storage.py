@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from image_files import png, tarred, write
+from PIL import Image
 
 from jepa_jax.data import FileList, Record, open_source, storage
 from jepa_jax.data.storage import Storage, StorageFailed, in_words, is_transient, was_transient
@@ -19,6 +20,9 @@ def waits(monkeypatch):
     return found
 
 
+IMAGE = Image.new("RGB", (1, 1))
+
+
 def failing(*errors):
     """A record whose `load()` raises these, one a call, and gives an image after that."""
     left = list(errors)
@@ -26,7 +30,7 @@ def failing(*errors):
     def load():
         if left:
             raise left.pop(0)
-        return "image"
+        return IMAGE
 
     return Record("a.png", "photos/a.png", load)
 
@@ -34,7 +38,7 @@ def failing(*errors):
 @pytest.mark.parametrize("name", ["EIO", "ESTALE", "ENOTCONN", "ENODEV", "ETIMEDOUT", "EMFILE"])
 def test_a_failure_of_the_storage_is_tried_again(waits, name):
     error = OSError(getattr(errno, name), "away")
-    assert Storage().load(failing(error, error)) == "image"
+    assert Storage().load(failing(error, error)) is IMAGE
     assert waits == [1.0, 4.0]
     with pytest.raises(StorageFailed, match=r"failed in 4 tries at photos/a\.png .*away") as found:
         Storage().load(failing(*[error] * 4))

@@ -124,6 +124,9 @@ class _Fixed:
     def sample(self, key, n):
         return jnp.broadcast_to(self.point, (n, *self.shape))
 
+    def log_prob(self, x):
+        raise NotImplementedError
+
 
 def test_a_spiral_counts_every_winding(x64):
     # Two angles a turn apart meet where the pitch is small against the width: the naive formula

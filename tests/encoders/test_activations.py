@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from compiling import quick_jit
 from transformers.activations import ACT2FN
 
 from jepa_jax.encoders.activations import ACTIVATIONS
@@ -21,7 +20,7 @@ def test_value_and_slope_are_those_of_pytorch(name):
     (slope,) = torch.autograd.grad(theirs.sum(), x)
     ours = ACTIVATIONS[name]
     parts = (ours, jax.vmap(jax.grad(ours)), jax.vmap(jax.jacfwd(ours)))
-    value, *slopes = quick_jit(lambda x: [f(x) for f in parts])(jnp.asarray(X))
+    value, *slopes = jax.jit(lambda x: [f(x) for f in parts])(jnp.asarray(X))
     np.testing.assert_allclose(value, theirs.detach(), atol=1e-12)
     for found in slopes:
         np.testing.assert_allclose(found, slope, atol=1e-12)

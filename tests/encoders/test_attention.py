@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 
 from jepa_jax.encoders.attention import attention
 
@@ -27,7 +26,7 @@ def close(ours, theirs):
 
 
 def same(transform, *args):
-    both = quick_jit(lambda *args: [transform(f)(*args) for f in (attention, plain)])
+    both = jax.jit(lambda *args: [transform(f)(*args) for f in (attention, plain)])
     ours, theirs = both(*args)
     close(ours, theirs)
 
@@ -40,8 +39,8 @@ def test_value(inputs, transform):
 @pytest.mark.parametrize("jacobian", [jax.jacrev, jax.jacfwd])
 def test_jacobian(inputs, jacobian):
     argnums = [0, 1, 2, (0, 1, 2), (0, 2)]
-    found = quick_jit(lambda *x: [jacobian(attention, which)(*x) for which in argnums])(*inputs)
-    expected = quick_jit(jacobian(plain, (0, 1, 2)))(*inputs)
+    found = jax.jit(lambda *x: [jacobian(attention, which)(*x) for which in argnums])(*inputs)
+    expected = jax.jit(jacobian(plain, (0, 1, 2)))(*inputs)
     for which, ours in zip(argnums, found, strict=True):
         alone = isinstance(which, int)
         close(ours, expected[which] if alone else tuple(expected[i] for i in which))

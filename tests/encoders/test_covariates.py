@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from flax import nnx
 from random_models import random_model
 
@@ -39,7 +38,7 @@ def model():
 def tokens(model):
     with jax.enable_x64(True):
         image = jax.random.normal(jax.random.key(1), (16, 16, 3), jnp.float64)
-        return quick_jit(model.tokens)(image)
+        return jax.jit(model.tokens)(image)
 
 
 @pytest.fixture(
@@ -53,20 +52,20 @@ def rule(request):
 @pytest.fixture(scope="module")
 def found(model, tokens, rule):
     with jax.enable_x64(True):
-        return quick_jit(lambda tokens: covariates(model, rule, tokens))(tokens)
+        return jax.jit(lambda tokens: covariates(model, rule, tokens))(tokens)
 
 
 @pytest.fixture(scope="module")
 def embedding(model, tokens, rule):
     with jax.enable_x64(True):
-        return quick_jit(lambda tokens: embeddings.embed(model, rule, tokens))(tokens)
+        return jax.jit(lambda tokens: embeddings.embed(model, rule, tokens))(tokens)
 
 
 def test_the_gram_matrix_of_the_last_block_is_the_jacobians(model, tokens):
     block = model.blocks[-1]
     end = lambda x: model.norm(x)
-    jacobian = quick_jit(jax.jacrev(lambda x: end(block(x, 1)[0])))(tokens).reshape(24, -1)
-    found = quick_jit(lambda tokens: last_block_gram(block, tokens, end))(tokens)
+    jacobian = jax.jit(jax.jacrev(lambda x: end(block(x, 1)[0])))(tokens).reshape(24, -1)
+    found = jax.jit(lambda tokens: last_block_gram(block, tokens, end))(tokens)
     np.testing.assert_allclose(found, jacobian @ jacobian.T, atol=1e-12 * float(found.max()))
 
 
@@ -74,7 +73,7 @@ def test_depth_describes_the_spectra_of_the_last_layers(model, tokens, rule, fou
     described = np.asarray(found["depth"]).reshape(-1, 8)
     depth = rule.layer or 3
 
-    @quick_jit
+    @jax.jit
     def jacobians(tokens):
         states = [tokens]
         for block in list(model.blocks)[:depth]:
@@ -117,16 +116,16 @@ def test_depth_has_its_derivative_in_float32(model, tokens, rule):
         jnp.asarray(weights, tokens.dtype) @ described(nnx.merge(graph, state), tokens)
     )
     gradient = jax.grad(of, argnums=(0, 1))
-    wide = quick_jit(gradient)(state, tokens)
+    wide = jax.jit(gradient)(state, tokens)
     direction = np.random.default_rng(0).standard_normal(tokens.shape) / 10
-    value = quick_jit(of)
+    value = jax.jit(of)
     up, down = (value(state, tokens + sign * 1e-4 * direction) for sign in (1, -1))
     expected = float(up - down) / 2e-4
     assert float((wide[1] * direction).sum()) == pytest.approx(expected, rel=1e-5)
 
     with jax.enable_x64(False):
         single = jax.tree.map(lambda a: a.astype(jnp.float32), state)
-        narrow = quick_jit(gradient)(single, tokens.astype(jnp.float32))
+        narrow = jax.jit(gradient)(single, tokens.astype(jnp.float32))
     for found, one in zip(jax.tree.leaves(narrow), jax.tree.leaves(wide), strict=True):
         # Rounding of float32, of a condition of hundreds.
         np.testing.assert_allclose(found, one, atol=2e-3 * max(1, np.abs(one).max()))

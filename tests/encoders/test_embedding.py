@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_models import random_model
+from typechecked import unchecked
 
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
@@ -34,7 +34,7 @@ def check_null_directions(config: ViTConfig, rule: EmbeddingRule, count: int) ->
     image = jnp.asarray(np.random.default_rng(1).standard_normal((16, 16, 3)))
     embed = lambda x: embeddings.embed(model, rule, model.tokens(x))
 
-    @quick_jit
+    @jax.jit
     def both(x):
         return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
 
@@ -104,7 +104,7 @@ def test_a_rule_is_written_as_what_reads_back_or_is_none(pool, layer, projected,
         rule = EmbeddingRule(pool, layer, projected, normalized)
         assert EmbeddingRule.parse(str(rule)) == rule
         return
-    with pytest.raises(ValueError, match=FORMS) as error:
+    with unchecked(), pytest.raises(ValueError, match=FORMS) as error:
         EmbeddingRule(pool, layer, projected, normalized)
     assert f"got EmbeddingRule(pool={pool!r}, layer={layer!r}" in str(error.value)
 
@@ -139,8 +139,8 @@ def test_a_rule_needs_what_it_names():
 def test_the_mean_leaves_cls_and_registers_out():
     model = random_model(CONFIG)
     image = jnp.ones((16, 16, 3), jnp.float32)
-    tokens = quick_jit(lambda x: model.norm(model.features(model.tokens(x))))(image)
+    tokens = jax.jit(lambda x: model.norm(model.features(model.tokens(x))))(image)
     assert tokens.shape[0] == 1 + 2 + 4
     mean = EmbeddingRule("mean")
-    found = quick_jit(lambda x: embeddings.embed(model, mean, model.tokens(x)))(image)
+    found = jax.jit(lambda x: embeddings.embed(model, mean, model.tokens(x)))(image)
     np.testing.assert_allclose(found, tokens[3:].mean(0), rtol=1e-6)

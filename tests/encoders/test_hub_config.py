@@ -26,7 +26,7 @@ def refusal(tmp_path, text):
     start = time.process_time()
     with pytest.raises(ValueError, match=r"config\.json") as error:
         load_encoder(folder)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 60  # Or it would be hours.
     return str(error.value)
 
 

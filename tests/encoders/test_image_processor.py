@@ -79,7 +79,7 @@ def test_a_setting_that_cannot_be_is_refused_by_name(folder, field, value, messa
     start = time.process_time()
     with pytest.raises(ValueError, match=r"processor_config\.json") as error:
         load_encoder(folder)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 60  # Or it would be hours.
     assert f"{folder / name}: `{before}{field}` {message}" in str(error.value)
 
 

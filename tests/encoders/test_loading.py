@@ -4,11 +4,11 @@ import json
 import shutil
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import torch
 from checkpoints import CROPPED, VARIANTS, pixels, randomized, write
-from compiling import quick_jit
 from safetensors.torch import load_file, save_file
 
 from jepa_jax import load_encoder
@@ -32,7 +32,7 @@ def change(folder, edit):
 
 
 def embedding(encoder, size=56):
-    return np.asarray(quick_jit(encoder.embed)(encoder.state, pixels(size)[0]))
+    return np.asarray(jax.jit(encoder.embed)(encoder.state, pixels(size)[0]))
 
 
 def test_every_misfit_is_listed(folder):

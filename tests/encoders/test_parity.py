@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import VARIANTS, Variant, pixels, randomized, to_torch, write
-from compiling import quick_jit
 from PIL import Image
 from transformers import AutoImageProcessor
 
@@ -69,7 +68,7 @@ def test_every_hidden_layer(checkpoint, size):
     encoder, image = checkpoint.encoder, pixels(size)
     with torch.no_grad():
         theirs = checkpoint.variant.torch_hidden_states(checkpoint.model, to_torch(image))
-    ours = quick_jit(encoder.hidden_states)(encoder.state, image[0])
+    ours = jax.jit(encoder.hidden_states)(encoder.state, image[0])
     assert len(ours) == len(theirs.hidden_states)
     # Each layer sums up to 588 products, whose rounding grows as a random walk, and adds to what
     # came before: 25 units in the last place a layer of the largest entry covers both libraries.
@@ -82,7 +81,7 @@ def test_embedding(checkpoint):
     image = pixels(56)
     with torch.no_grad():
         theirs = checkpoint.variant.embedding(checkpoint.model, to_torch(image))[0].numpy()
-    ours = quick_jit(checkpoint.encoder.embed)(checkpoint.encoder.state, image[0])
+    ours = jax.jit(checkpoint.encoder.embed)(checkpoint.encoder.state, image[0])
     np.testing.assert_allclose(ours, theirs, atol=100 * UNIT * np.abs(theirs).max())
 
 
@@ -111,7 +110,7 @@ def test_score_agrees_with_listing_1_in_float64(checkpoint):
         operator = jacobian_of(encoder, state, image, chunk=7)
         return Exact()(operator), Exact(rank="clip")(operator)
 
-    ours, ours_clipped = quick_jit(estimates)(encoder.state, images[0])
+    ours, ours_clipped = jax.jit(estimates)(encoder.state, images[0])
     expected = np.log(sigma[0, : int(ours.rank)]).sum()
     np.testing.assert_allclose(ours.log_volume, expected, rtol=1e-8)
     np.testing.assert_allclose(ours_clipped.log_volume, clipped[0], rtol=1e-8)
@@ -151,7 +150,7 @@ def test_normalized_embedding(checkpoint):
     images = pixels(56)
     sigma, _ = listing1(normalized, checkpoint.model, to_torch(images))
 
-    @quick_jit
+    @jax.jit
     def estimate(state, image):
         operator = jacobian_of(encoder, state, image, chunk=7)
         return Exact()(operator), operator.value
@@ -170,7 +169,7 @@ def test_evaluating_the_last_block_for_cls_alone_changes_nothing(checkpoint):
     depth, image = encoder.config.depth, jnp.asarray(pixels(56)[0])
     inner = load_encoder(checkpoint.folder, embedding=f"cls@{depth}")
     all_tokens = lambda state, x: encoder.hidden_states(state, x)[-1][0]
-    squared = lambda f: quick_jit(jax.grad(lambda x, state: jnp.square(f(state, x)).sum() / 2))
+    squared = lambda f: jax.jit(jax.grad(lambda x, state: jnp.square(f(state, x)).sum() / 2))
     via_all = squared(all_tokens)(image, encoder.state)
     via_cls = squared(inner.embed)(image, inner.state)
     np.testing.assert_allclose(via_cls, via_all, atol=200 * UNIT * float(jnp.abs(via_all).max()))

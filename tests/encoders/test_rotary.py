@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from random_models import random_model
 
 from jepa_jax.encoders import embedding as embeddings
@@ -46,7 +45,7 @@ def test_blocks_computed_again_have_the_same_derivatives(monkeypatch):
         monkeypatch.setattr(ViTConfig, "recompute", recompute)
         model = random_model(CONFIG)
         embed = lambda x, model=model: embeddings.embed(model, rule, model.tokens(x), grid)
-        found.append(quick_jit(jax.jacrev(embed))(image))
+        found.append(jax.jit(jax.jacrev(embed))(image))
     np.testing.assert_allclose(found[0], found[1], atol=1e-12 * float(jnp.abs(found[0]).max()))
 
 

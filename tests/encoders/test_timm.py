@@ -3,12 +3,12 @@
 import copy
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from checkpoints import pixels, to_torch
-from compiling import quick_jit
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from timm_models import timm_model, write_timm
@@ -46,7 +46,7 @@ def test_hidden_layers_and_embedding_at_two_resolutions(checkpoint):
     model, folder, rule, _ = checkpoint
     encoder = load_encoder(folder)
     assert str(encoder.rule) == rule
-    program = quick_jit(lambda s, x: (encoder.hidden_states(s, x), encoder.embed(s, x)))
+    program = jax.jit(lambda s, x: (encoder.hidden_states(s, x), encoder.embed(s, x)))
     for size in (56, 84):
         image = pixels(size)
         with torch.no_grad():
@@ -79,7 +79,7 @@ def test_scores_and_null_directions(checkpoint):
     sigma = np.linalg.svd(jacobian, compute_uv=False)
     encoder = load_encoder(folder, dtype=jnp.float64)
 
-    @quick_jit
+    @jax.jit
     def score(state, image):
         operator = jacobian_of(encoder, state, image, chunk=7)
         return Exact()(operator), operator.null_basis
@@ -134,7 +134,7 @@ def test_a_backbone_with_its_projector(folder):
     save_file(inner, folder / "model.safetensors")
     found = load_encoder(folder)
     image = pixels(56)[0]
-    program = quick_jit(expected.embed)
+    program = jax.jit(expected.embed)
     np.testing.assert_array_equal(program(found.state, image), program(expected.state, image))
 
 

@@ -3,7 +3,6 @@ import errno
 import jax
 import numpy as np
 import pytest
-from compiling import quick_jit
 from flax import nnx
 from safetensors.numpy import load_file
 
@@ -123,7 +122,7 @@ def test_transformers_loads_what_was_written(name, cls, tmp_path):
         expected = output.last_hidden_state[0].mean(0)
     else:
         expected = output.last_hidden_state[0, 0]
-    found = quick_jit(ours.embed)(ours.state, image)
+    found = jax.jit(ours.embed)(ours.state, image)
     # float32 rounding over two blocks, relative to coordinates of order one.
     np.testing.assert_allclose(found, expected, atol=2e-5)
 

@@ -8,7 +8,6 @@ import matfree.decomp
 import matfree.funm
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax import jacobian
@@ -19,7 +18,7 @@ from jepa_jax.estimators.narrow import narrow
 SPECTRA = np.load(Path(__file__).parent.parent / "fixtures" / "spectra.npz")
 
 
-def decompose(matrix, start, steps, jit=quick_jit):
+def decompose(matrix, start, steps, jit=jax.jit):
     """B, V (float64) of every starting vector for the function x -> matrix x."""
 
     def program(matrix, start):
@@ -70,13 +69,13 @@ def test_rounding_at_the_worst_real_condition_matches_matfree_in_float64():
     start, steps = start_of(2, len(sigma)), 30
     found, _, _ = decompose(matrix, start, steps, jax.jit)  # As users' programs round.
     gauss = lambda d, a: quadrature.gauss(jnp.log, d, a)
-    ours = quick_jit(lambda *parts: quadrature.widened(gauss, *parts))(
+    ours = jax.jit(lambda *parts: quadrature.widened(gauss, *parts))(
         np.diagonal(found, 0, 1, 2).astype(np.float32),
         np.diagonal(found, 1, 1, 2).astype(np.float32),
     )
     with jax.enable_x64(True):
         form = matfree.funm.monte_carlo_funm_product_logdet(matfree.decomp.bidiag(steps))
-        run = quick_jit(lambda tall, w: form(lambda x: tall @ x, w))
+        run = jax.jit(lambda tall, w: form(lambda x: tall @ x, w))
         theirs = [float(run(matrix.T.astype(np.float64), w)) / 2 / (w @ w) for w in start]
     # Times n = 1022 this is .5 nats, without orthogonalising again 300. Float32 rounds otherwise on
     # other instruction sets: .05 nats with AVX-512, .2 without.

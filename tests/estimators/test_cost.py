@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Hutchinson, Lanczos, XTrace, jacobian
@@ -33,7 +32,7 @@ def test_cost_is_what_is_taken(estimator, shape, monkeypatch):
     def count(name, number):
         taken[name] += number
 
-    @quick_jit
+    @jax.jit
     def estimate(matrix, key):
         operator = jacobian(lambda x: matrix @ x, jnp.ones(shape[1]))
         for name in taken:

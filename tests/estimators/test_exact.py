@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import function_with_jacobian, matrix_with_spectrum
 
 from jepa_jax import Exact, jacobian
@@ -16,7 +15,7 @@ SIGMA = np.geomspace(30.0, 0.01, 12)
 X = np.random.default_rng(1).standard_normal(40).astype(np.float32)
 
 
-@functools.partial(quick_jit, static_argnums=0, static_argnames="chunk")
+@functools.partial(jax.jit, static_argnums=0, static_argnames="chunk")
 def run(exact, matrix, null_basis=None, chunk=None):
     """The estimate for a nonlinear function whose Jacobian is `matrix`."""
     matrix = matrix.astype(jnp.float32)
@@ -87,7 +86,7 @@ def test_float64_is_exact_to_its_rounding(factor, rank):
     sigma = np.geomspace(1e3, 1e-4, 12)
     matrix, x = matrix_with_spectrum(sigma, 40), X.astype(np.float64)
 
-    @quick_jit
+    @jax.jit
     def run(x, matrix):
         return Exact(factor=factor, rank=rank)(jacobian(function_with_jacobian(matrix, x), x))
 
@@ -112,7 +111,7 @@ def test_composes_with_transformations(settings):
         jax.vmap(jax.jit(score)),
         lambda xs: jax.lax.map(score, xs),
     )
-    for found in quick_jit(lambda xs: [f(xs) for f in transformed])(xs):
+    for found in jax.jit(lambda xs: [f(xs) for f in transformed])(xs):
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
@@ -124,7 +123,7 @@ def test_composes_with_transformations(settings):
         ({"eps": 0.0}, "`eps` must be positive, got 0.0"),
     ],
 )
-def test_settings_are_checked(settings, message):
+def test_settings_are_checked(annotations_unchecked, settings, message):
     with pytest.raises(ValueError, match=message):
         Exact(**settings)
 

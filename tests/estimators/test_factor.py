@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.fft
-from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax.estimators import factor
+
+pytestmark = pytest.mark.usefixtures("compiled_as_ever")
 
 SPECTRA = np.load(Path(__file__).parent.parent / "fixtures" / "spectra.npz")
 METHODS = {
@@ -59,7 +60,7 @@ def test_singular_values_of_a_real_spectrum(method):
 def test_a_zero_singular_value_is_minus_infinity(method):
     a = matrix_with_spectrum([4.0, 2.0, 1.0], 50).astype(np.float32)
     a[1] = 0
-    volume, sigma = quick_jit(
+    volume, sigma = jax.jit(
         lambda a: [f(METHODS[method](a)) for f in (factor.log_volume, factor.singular_values)]
     )(a)
     assert float(volume) == -np.inf
@@ -70,7 +71,7 @@ def test_a_zero_singular_value_is_minus_infinity(method):
 def test_not_a_number_stays_one(method):
     a = matrix_with_spectrum([4.0, 2.0], 50).astype(np.float32)
     a[0, 0] = np.nan
-    found = quick_jit(lambda a: factor.log_volume(METHODS[method](a)))(a)
+    found = jax.jit(lambda a: factor.log_volume(METHODS[method](a)))(a)
     assert np.isnan(float(found))
 
 

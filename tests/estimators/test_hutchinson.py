@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import matrix_with_spectrum
 from random_methods import X, one_estimate, quadratic_forms, run, score_of_tanh
 
@@ -74,7 +73,7 @@ def test_unbiased_with_a_standard_error_that_is_the_spread():
     count = 400
     settings = Hutchinson(degree=120, lower_margin=2.0)
 
-    @quick_jit
+    @jax.jit
     def estimates(keys):
         one = functools.partial(one_estimate, settings, matrix, None)
         return jax.lax.map(one, keys, batch_size=50)
@@ -135,13 +134,13 @@ def test_composes_with_transformations():
     matrix = jnp.asarray(matrix_with_spectrum(SIGMA, 40), jnp.float32)
     xs, keys = jnp.stack([X * 0.1, X * 0.2]), jax.random.split(jax.random.key(0))
     score = functools.partial(score_of_tanh, Hutchinson(), matrix)
-    alone = quick_jit(score)
+    alone = jax.jit(score)
     expected = [alone(x, key) for x, key in zip(xs, keys, strict=True)]
     transformed = (
         jax.vmap(score),
         jax.vmap(jax.jit(score)),
     )
-    for found in quick_jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
+    for found in jax.jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
         np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
@@ -159,7 +158,7 @@ def test_composes_with_transformations():
         ({"floor": 0.0}, "`floor` must be between 0 and 1, got 0.0"),
     ],
 )
-def test_settings_are_checked(settings, message):
+def test_settings_are_checked(annotations_unchecked, settings, message):
     with pytest.raises(ValueError, match=message):
         Hutchinson(**settings)
 

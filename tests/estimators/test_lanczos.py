@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import matrix_with_spectrum
 from random_methods import KEY, X, one_estimate, quadratic_forms, run, score_of_tanh
 
@@ -62,7 +61,7 @@ def test_unbiased_with_a_standard_error_that_is_the_spread():
     matrix = jnp.asarray(matrix_with_spectrum(sigma * 1.7, 30), jnp.float32)
     count = 400
 
-    @quick_jit
+    @jax.jit
     def estimates(keys):
         one = functools.partial(one_estimate, Lanczos(steps=30), matrix, None)
         return jax.lax.map(one, keys, batch_size=50)
@@ -90,7 +89,7 @@ def test_null_directions_are_left_out_or_count_log_eps_each():
     noisy = matrix - null @ null.T @ matrix + null @ np.full((2, 40), 1e-4)
     null_basis = jnp.asarray(null, jnp.float32)
     live_basis = lambda null: jacobian(lambda x: x, jnp.ones(12), null_basis=null).live_basis()
-    live = np.asarray(quick_jit(live_basis)(null_basis), np.float64).T @ noisy
+    live = np.asarray(jax.jit(live_basis)(null_basis), np.float64).T @ noisy
     structural, clip = (Lanczos(steps=10, rank=rank, eps=1e-3) for rank in ("structural", "clip"))
     truth = quadratic_forms(live @ live.T, structural).mean()
     left_out, counted = (run(e, noisy, null) for e in (structural, clip))
@@ -149,7 +148,7 @@ def test_float64_keeps_the_smallest_of_a_wide_spectrum():
     matrix = jnp.asarray(matrix_with_spectrum(sigma, 40), jnp.float64)
     settings = Lanczos(steps=12, probes=300, floor=1e-9)
     score = lambda matrix: settings(jacobian(lambda x: matrix @ x, jnp.ones(40)), KEY)
-    estimate = quick_jit(score)(matrix)
+    estimate = jax.jit(score)(matrix)
     assert estimate.log_volume.dtype == jnp.float64
     assert abs(float(estimate.log_volume) - np.log(sigma).sum()) < 4 * float(estimate.std_error)
     assert float(estimate.bias_bound) == 0
@@ -159,14 +158,14 @@ def test_composes_with_transformations():
     matrix = jnp.asarray(matrix_with_spectrum(SIGMA, 40), jnp.float32)
     xs, keys = jnp.stack([X * 0.1, X * 0.2]), jax.random.split(jax.random.key(0))
     score = functools.partial(score_of_tanh, Lanczos(steps=12), matrix)
-    alone = quick_jit(score)
+    alone = jax.jit(score)
     expected = [alone(x, key) for x, key in zip(xs, keys, strict=True)]
     transformed = (
         jax.vmap(score),
         jax.vmap(jax.jit(score)),
         lambda xs, keys: jax.lax.map(lambda a: score(*a), (xs, keys)),
     )
-    for found in quick_jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
+    for found in jax.jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
@@ -182,7 +181,7 @@ def test_composes_with_transformations():
         ({"floor": 1.0}, "`floor` must be between 0 and 1, got 1.0"),
     ],
 )
-def test_settings_are_checked(settings, message):
+def test_settings_are_checked(annotations_unchecked, settings, message):
     with pytest.raises(ValueError, match=message):
         Lanczos(**settings)
 

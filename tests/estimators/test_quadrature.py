@@ -1,9 +1,9 @@
 """Rules of small bidiagonal matrices, against closed forms and dense matrix functions."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 
 from jepa_jax.estimators import quadrature
 
@@ -20,7 +20,7 @@ def dense(diagonal, above, function):
 
 def widened(function, *arrays):
     arrays = [np.asarray(a, np.float32) for a in arrays]
-    return quick_jit(lambda *a: quadrature.widened(function, *a))(*arrays)
+    return jax.jit(lambda *a: quadrature.widened(function, *a))(*arrays)
 
 
 def test_gauss_is_the_first_entry_of_the_matrix_function():

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import matrix_with_spectrum
 from random_methods import KEY, X, one_estimate, run, score_of_tanh
 
@@ -22,7 +21,7 @@ def spread(settings, matrix, count=200):
     matrix = jnp.asarray(matrix, jnp.float32)
     keys = jax.random.split(jax.random.key(0), count)
     one = functools.partial(one_estimate, settings, matrix, None)
-    result = quick_jit(lambda keys: jax.lax.map(one, keys, batch_size=50))(keys)
+    result = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=50))(keys)
     return (np.asarray(a, np.float64) for a in (result.log_volume, result.std_error))
 
 
@@ -39,7 +38,7 @@ def test_leaving_one_out_is_what_it_says():
         hutchinson = rest @ matrix @ rest * (size - count + 1) / (rest @ rest)
         expected.append(np.trace(others.T @ matrix @ others) + hutchinson)
     start, a = (jnp.asarray(v, jnp.float32) for v in (w, matrix))
-    found = quick_jit(lambda w, a: xtrace._leave_one_out(lambda v: v @ a, w, w @ a))(start, a)
+    found = jax.jit(lambda w, a: xtrace._leave_one_out(lambda v: v @ a, w, w @ a))(start, a)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -111,13 +110,13 @@ def test_composes_with_transformations():
     matrix = jnp.asarray(matrix_with_spectrum(SIGMA, 40), jnp.float32)
     xs, keys = jnp.stack([X * 0.1, X * 0.2]), jax.random.split(jax.random.key(0))
     score = functools.partial(score_of_tanh, XTrace(steps=8), matrix)
-    alone = quick_jit(score)
+    alone = jax.jit(score)
     expected = [alone(x, key) for x, key in zip(xs, keys, strict=True)]
     transformed = (
         jax.vmap(score),
         jax.vmap(jax.jit(score)),
     )
-    for found in quick_jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
+    for found in jax.jit(lambda xs, keys: [f(xs, keys) for f in transformed])(xs, keys):
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
@@ -131,7 +130,7 @@ def test_composes_with_transformations():
         ({"eps": 0.0}, "`eps` must be positive, got 0.0"),
     ],
 )
-def test_settings_are_checked(settings, message):
+def test_settings_are_checked(annotations_unchecked, settings, message):
     with pytest.raises(ValueError, match=message):
         XTrace(**settings)
 

@@ -64,6 +64,6 @@ def test_the_classes_trade_places_when_scores_change_sign():
         (np.array([0, np.nan]), np.zeros(3), "`inliers` must be finite scores, 1 of 2 are not"),
     ],
 )
-def test_what_is_no_score(inside, outside, message):
+def test_what_is_no_score(annotations_unchecked, inside, outside, message):
     with pytest.raises(ValueError, match=message):
         detection_metrics(inside, outside)

@@ -85,7 +85,7 @@ def test_amounts_that_make_no_sense(text):
         amount(text)
 
 
-def test_lengths_and_bounds_are_checked():
+def test_lengths_and_bounds_are_checked(annotations_unchecked):
     with pytest.raises(ValueError, match="`labels` must have 8 entries, got 1"):
         rows(Between(), labels=["a"])
     with pytest.raises(ValueError, match="`among` must have 8 entries, got 1"):

@@ -74,7 +74,7 @@ def test_a_fold_is_too_dense_by_the_log_of_its_sheets(x64):
     np.testing.assert_allclose(log_density(volume, z) - mixture.log_prob(x), np.log(2), rtol=1e-9)
 
 
-def test_mistakes_are_refused():
+def test_mistakes_are_refused(annotations_unchecked):
     with pytest.raises(ValueError, match="`density` must be one of"):
         log_density(jnp.zeros(2), jnp.zeros((2, 3)), "both")  # pyright: ignore
     with pytest.raises(ValueError, match="one for each score"):

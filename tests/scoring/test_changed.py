@@ -78,7 +78,9 @@ def test_a_replaced_file_gets_the_new_ones_score_in_its_place(scorer, photos, tm
     assert scores_of(out)["5.bmp"] == pytest.approx(before["5.bmp"], abs=2e-4)
 
 
-def test_rows_are_kept_where_that_is_asked_for_and_counted(scorer, photos, tmp_path):
+def test_rows_are_kept_where_that_is_asked_for_and_counted(
+    annotations_unchecked, scorer, photos, tmp_path
+):
     out, seen = tmp_path / "out", []
     scorer.run(photos, out)
     before = scores_of(out)

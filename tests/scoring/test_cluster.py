@@ -19,8 +19,6 @@ from jepa_jax.scoring import Ray
 from jepa_jax.scoring.cluster_joining import join
 from jepa_jax.store import RunStatus, read_manifest
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 IMAGES = 2000
 SHARD_SIZE = 10  # Less than a worker's stream reads ahead, two of them together, too.
 STOPS = ("300", "800", "1400")  # Rows.

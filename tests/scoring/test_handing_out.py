@@ -9,6 +9,9 @@ from jepa_jax.scoring.workers import WorkerDied
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.shards import read_rows
 
+# Workers that score nothing have no scorer.
+pytestmark = pytest.mark.usefixtures("annotations_unchecked")
+
 
 def row(record) -> dict:
     return {

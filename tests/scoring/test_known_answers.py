@@ -6,6 +6,8 @@ import pytest
 from jepa_jax import Exact, Scorer
 from jepa_jax.scoring import known_answers
 
+pytestmark = pytest.mark.usefixtures("compiled_as_ever")
+
 
 @pytest.fixture
 def anew():

@@ -91,7 +91,7 @@ def test_rows_of_before_are_known_by_their_errors(scorer, tmp_path):
     assert scorer.run(stream(5, broken=(2,)), tmp_path, retry="failed").counts == {"ok": 1}
 
 
-def test_a_wrong_word_is_refused(scorer, tmp_path):
+def test_a_wrong_word_is_refused(annotations_unchecked, scorer, tmp_path):
     with pytest.raises(ValueError, match="`retry` must be 'failed', 'all' or None, got 'some'"):
         scorer.run(records(1), tmp_path, retry="some")
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from compiling import quick_jit
 from streams import colour, records
 
 from jepa_jax import Exact, Scorer
@@ -166,7 +166,7 @@ def test_groups_of_columns(encoder, tmp_path):
     row = rows_of(tmp_path / "out")[1]
     assert (row["width"], row["height"]) == colour(1).size
     assert 0 < row["bits_per_pixel"] < 24
-    embedding = quick_jit(encoder.embed)(encoder.state, encoder.preprocess(colour(1)))
+    embedding = jax.jit(encoder.embed)(encoder.state, encoder.preprocess(colour(1)))
     np.testing.assert_allclose(row["embedding"], embedding, atol=1e-4)
     spectrum = np.array(row["spectrum"])
     assert len(spectrum) == 65

@@ -4,9 +4,10 @@ import chex
 import jax
 import numpy as np
 import pytest
-from compiling import quick_jit
 
 from jepa_jax import Exact, Scorer, jacobian
+
+pytestmark = pytest.mark.usefixtures("compiled_as_ever")
 
 
 def images_of(encoder, count, size=None):
@@ -18,7 +19,7 @@ def test_scores_are_those_of_the_dense_jacobian(encoder, scorer):
     images = images_of(encoder, 4)
     scores = scorer.score(images)
 
-    @quick_jit
+    @jax.jit
     def of_one(state, image):
         operator = jacobian(lambda x: encoder.embed(state, x), image)
         return operator.dense(), operator.value
@@ -93,7 +94,7 @@ def test_parameters_are_arguments_of_the_program(encoder, scorer):
         (np.zeros((1, 30, 28, 3), np.float32), "multiples of the patch size 7, got 30 x 28"),
     ],
 )
-def test_errors_name_what_arrived(scorer, images, message):
+def test_errors_name_what_arrived(annotations_unchecked, scorer, images, message):
     with pytest.raises(ValueError, match=message):
         scorer.score(images)
 
@@ -107,6 +108,6 @@ def test_errors_name_what_arrived(scorer, images, message):
         ({"chunk": 0}, "`chunk` must be at least 1, got 0"),
     ],
 )
-def test_settings_are_checked(encoder, settings, message):
+def test_settings_are_checked(annotations_unchecked, encoder, settings, message):
     with pytest.raises(ValueError, match=message):
         Scorer(encoder, Exact(), **settings)

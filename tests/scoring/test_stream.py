@@ -14,6 +14,9 @@ from jepa_jax.scoring.batch_sizes import Plan
 from jepa_jax.scoring.rows import Prepared
 from jepa_jax.scoring.scores import Scores
 
+# Arrays and scorers that only say who they are stand in for images and encoders.
+pytestmark = pytest.mark.usefixtures("annotations_unchecked")
+
 
 class Recording:
     """A scorer whose score of an image is its first value, and what it was asked for."""

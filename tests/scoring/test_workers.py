@@ -12,8 +12,6 @@ from jepa_jax.scoring import batch_sizes, cores
 from jepa_jax.scoring.batch_sizes import worthwhile
 from jepa_jax.scoring.cores import available_cores, share_cores
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 several = pytest.mark.skipif(len(available_cores()) < 2, reason="one core: one process")
 
 

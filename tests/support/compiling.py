@@ -1,9 +1,8 @@
-"""Compiling the tests' programs without XLA's optimisations, which change nothing but rounding.
+"""How XLA compiles in the tests: without its optimisations, which change nothing but rounding.
 
-They take most of a test's time. `quick_jit` is for what the library is compared with, run once on
-small arrays. What the library compiles itself is compiled as its users have it where its numbers
-are the subject; quickly in the modules that use the fixture `compiled_quickly`, whose subject is
-what commands, folders and processes do.
+They take most of a test's time. `conftest.py` sets the flags, for its process and those that tests
+start. Where a test's subject is the numbers as a user gets them, its module takes the fixture
+`compiled_as_ever`.
 """
 
 import functools
@@ -11,11 +10,13 @@ import functools
 import jax
 import jaxlib.version
 
-_SOONER: dict[str, bool | int] = {"xla_backend_optimization_level": 0}
+# By option: its value here, and XLA's own.
+_OPTIONS: dict[str, tuple[bool | int, bool | int]] = {"xla_backend_optimization_level": (0, 3)}
 # By version: an option that a release does not know is an error.
 if jaxlib.version.__version__.startswith("0.10."):
-    _SOONER["xla_cpu_use_fusion_emitters"] = False
+    _OPTIONS["xla_cpu_use_fusion_emitters"] = (False, True)
 
-quick_jit = functools.partial(jax.jit, compiler_options=_SOONER)
-# The same for a process.
-QUICK_FLAGS = " ".join(f"--{name}={value}" for name, value in _SOONER.items()).lower()
+QUICK_FLAGS = " ".join(f"--{name}={quick}" for name, (quick, _) in _OPTIONS.items()).lower()
+full_jit = functools.partial(
+    jax.jit, compiler_options={name: full for name, (_, full) in _OPTIONS.items()}
+)

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compiling import quick_jit
 from known import function_with_jacobian
 
 from jepa_jax import jacobian
@@ -22,7 +21,7 @@ def one_estimate(settings, matrix, null_basis=None, key=KEY):
     return settings(operator, key)
 
 
-run = quick_jit(one_estimate, static_argnums=0)
+run = jax.jit(one_estimate, static_argnums=0)
 
 
 def score_of_tanh(settings, matrix, x, key):

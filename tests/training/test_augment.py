@@ -1,12 +1,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compiling import quick_jit
 
 from jepa_jax.training import augment
 from jepa_jax.training.augment import Augmentation
 
-views = quick_jit(augment.views, static_argnums=2)
+views = jax.jit(augment.views, static_argnums=2)
 NONE = dict.fromkeys(Augmentation.__dataclass_fields__, 0.0)
 
 

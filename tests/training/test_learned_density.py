@@ -2,7 +2,6 @@
 
 import jax
 import pytest
-from compiling import quick_jit
 from scipy.stats import spearmanr
 
 from jepa_jax import Exact, jacobian
@@ -27,7 +26,7 @@ def agreements(training, model):
         operator = jacobian(model, x, null_basis=lambda z: null_basis(model.config.normalized, z))
         return Exact()(operator).log_volume, operator.value
 
-    @quick_jit
+    @jax.jit
     def scored(density, key):
         x = density.sample(key, 1000)
         volume, z = jax.vmap(one)(x)

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from flax import nnx
 
 from jepa_jax.densities import named as reference
@@ -150,7 +149,7 @@ def test_networks_do_not_mix_inputs():
     model, _ = resnet()
     images = jnp.asarray(IMAGES[:3])
     both = lambda images: (embed_each(model, images), jnp.stack([model(i) for i in images]))
-    together, alone = quick_jit(both)(images)
+    together, alone = jax.jit(both)(images)
     # float32 sums in another order.
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
@@ -160,7 +159,7 @@ def test_a_normalized_network_has_the_null_direction_it_claims():
 
     model = MLP(MLPConfig(2, 3, normalized=True), rngs=nnx.Rngs(0))
     x = jnp.array([0.3, -0.2])
-    z, matrix = quick_jit(lambda x: (model(x), jax.jacobian(model)(x)))(x)
+    z, matrix = jax.jit(lambda x: (model(x), jax.jacobian(model)(x)))(x)
     np.testing.assert_allclose(jnp.linalg.norm(z), 1, rtol=1e-6)
     np.testing.assert_allclose(null_basis(True, z).T @ matrix, np.zeros((1, 2)), atol=1e-6)
     assert null_basis(False, z).shape == (3, 0)
@@ -170,7 +169,7 @@ def test_spectral_bound_holds_the_largest_singular_value():
     from jepa_jax.training import networks
 
     kernel = jnp.asarray(np.random.default_rng(0).normal(size=(20, 30)), jnp.float32)
-    bounded = quick_jit(networks.bounded)
+    bounded = jax.jit(networks.bounded)
     top = np.linalg.svd(bounded(kernel, 1.5), compute_uv=False)[0]
     # Eight power iterations from a fixed start leave a few per cent.
     np.testing.assert_allclose(top, 1.5, rtol=0.1)

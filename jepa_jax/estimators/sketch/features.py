@@ -62,7 +62,7 @@ def _vectors(rows: Array) -> tuple[Array, Array, Array]:
         return (2 * scaled).astype(kind), right.astype(kind), 2 * rows / total.astype(kind)
 
 
-def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Float[Array, " p+1"]:
+def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Float[Array, " m"]:
     (u, right, mean), (change,) = kept, tangents
     highest = jax.lax.Precision.HIGHEST
     each = (jnp.matmul(u.T, change, precision=highest) * right).sum(1)

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import quick_jit
 from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Sketch, SketchSamples, jacobian
@@ -19,7 +18,7 @@ def operator(matrix, **settings):
 
 
 # One program for all sketches of a size and all matrices.
-run = quick_jit(lambda sketch, matrix: sketch(operator(matrix)))
+run = jax.jit(lambda sketch, matrix: sketch(operator(matrix)))
 
 
 def random_matrix(rng):
@@ -53,7 +52,7 @@ def test_measure_and_restrict_give_the_exact_score_and_the_sketch(matrices):
     null = jnp.asarray(np.linalg.svd(np.random.default_rng(0).normal(size=(K, 2)))[0][:, :2])
     live = jnp.eye(K) - null.astype(jnp.float32) @ null.T.astype(jnp.float32)
 
-    @quick_jit
+    @jax.jit
     def both(matrix, null):
         j = operator(matrix, null_basis=null)
         return measure(j), Exact()(j).log_volume
@@ -74,7 +73,7 @@ def test_fitted_and_computed_features_are_the_same(matrices, samples):
     """What the fit takes from the measured sketch is what a new image's VJPs give."""
     omega = jnp.asarray(samples.cotangents[:5])
     of_spectrum = lambda matrix: features(operator(matrix), omega, ("spectrum",))["spectrum"]
-    found = quick_jit(of_spectrum)(matrices[3])
+    found = jax.jit(of_spectrum)(matrices[3])
     rows = np.asarray(omega @ matrices[3], np.float64)
     eigenvalues = np.linalg.eigvalsh(rows @ rows.T)[::-1]
     expected = np.log([*eigenvalues, eigenvalues.sum()])
@@ -129,7 +128,7 @@ def test_more_cotangents_and_telling_covariates_lower_the_error(matrices, sample
     fitted = with_hint.fit(3)
     assert fitted.calibration.blocks == ("spectrum", "norms")
     covariates = lambda: {"norms": jnp.asarray(hint[0], jnp.float32)}
-    hinted = quick_jit(lambda sketch, m: sketch(operator(m, covariates=covariates)))
+    hinted = jax.jit(lambda sketch, m: sketch(operator(m, covariates=covariates)))
     found = hinted(Sketch(fitted.calibration), matrices[0])
     assert abs(float(found.log_volume) - score(matrices[0])) < 3
     with pytest.raises(ValueError, match=r"uses the covariates \['norms'\], the Jacobian has \[\]"):
@@ -151,7 +150,7 @@ def test_images_unlike_the_calibrations_are_flagged(matrices, samples):
 def test_a_batch_gives_what_single_images_do(matrices, samples):
     estimator = Sketch(samples.fit(8).calibration)
     stacked = jnp.stack(matrices[50:53])
-    batched = quick_jit(jax.vmap(lambda m: estimator(operator(m))))(stacked)
+    batched = jax.jit(jax.vmap(lambda m: estimator(operator(m))))(stacked)
     for i in range(3):
         single = run(estimator, matrices[50 + i])
         assert float(batched.log_volume[i]) == pytest.approx(float(single.log_volume), abs=1e-3)
