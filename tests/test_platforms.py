@@ -191,7 +191,9 @@ def sketch_of(encoder: Encoder) -> Sketch:
 def test_a_sketch_with_its_covariates_at_every_precision():
     config, rule = PLAIN
     config = dataclasses.replace(config, depth=2)
-    sketch = sketch_of(Encoder("shapes", abstract_model(config), rule, 16, Preprocess(None, {}), "none"))
+    sketch = sketch_of(
+        Encoder("shapes", abstract_model(config), rule, 16, Preprocess(None, {}), "none")
+    )
     for precision in PRECISIONS:
         lowered_everywhere(traced(sketch, precision, batch=1))
 

@@ -1,7 +1,6 @@
 """Exact scores at a low precision of the products, corrected by a line to float32's."""
 
 import dataclasses
-from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +39,7 @@ class Line:
     images: int = dataclasses.field(metadata={"static": True})
 
     @classmethod
-    def fit(cls, x, y) -> Self:
+    def fit(cls, x, y) -> "Line":
         """Least squares of y on x, arrays of one length.
 
         Raises `ValueError` on fewer than 8 pairs, or where all x are the same.

@@ -9,7 +9,6 @@ from command_line import invoke
 from jepa_jax.calibration import Compared
 from jepa_jax.store import read_scores
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 SCORE = ("score", "--encoder", "embedded", "--batch-size", 8)
 
 
