@@ -188,7 +188,7 @@ def sketch_of(encoder: Encoder) -> Sketch:
     return Sketch(SketchSamples.measure(operators, cotangents=4).fit(4).calibration)
 
 
-def test_a_sketch_with_its_covariates_at_every_precision():
+def test_a_sketch_with_its_covariates_at_every_precision(annotations_unchecked):
     config, rule = PLAIN
     config = dataclasses.replace(config, depth=2)
     sketch = sketch_of(

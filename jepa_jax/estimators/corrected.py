@@ -59,7 +59,9 @@ class Line:
         values = (y.mean(), slope, x.mean(), sigma, spread, np.abs(offset).max())
         return cls(*(jnp.asarray(value, jnp.float32) for value in values), images=len(x))
 
-    def predict(self, x: Float[Array, "*b"]) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
+    def predict(
+        self, x: Float[Array | np.ndarray, "*b"]
+    ) -> tuple[Float[Array, "*b"], Float[Array, "*b"]]:
         """y at `x` and its standard error: sigma sqrt(1 + 1/n + (x - centre)^2 / spread)."""
         offset = x - self.centre
         leverage = 1 + 1 / self.images + jnp.square(offset) / self.spread

@@ -8,6 +8,12 @@ import pytest
 
 from jepa_jax import Calibration, Exact, SketchSamples
 from jepa_jax.calibration import measuring
+
+ONE_DEVICE = SimpleNamespace(
+    encoder=SimpleNamespace(state=None),
+    devices=SimpleNamespace(program=lambda function, **_: function),
+    on_devices=lambda: (None, None),
+)
 from jepa_jax.calibration.choosing import Candidate, choose
 from jepa_jax.estimators.sketch.measurement import Measurement
 
@@ -50,7 +56,7 @@ def times(slower, monkeypatch, batches=8) -> dict[str, float]:
     """What a measurement of so many batches notes of a machine; its first batch compiles."""
     machine = Machine(slower)
     monkeypatch.setattr(measuring, "time", machine)
-    run = measuring._Measuring(SimpleNamespace(encoder=SimpleNamespace(state=None)))
+    run = measuring._Measuring(ONE_DEVICE)
     compiling = itertools.chain([100.0], itertools.repeat(0.0))
     run._compiled = lambda *_: machine.work(EXACT + next(compiling))
     run._covariates = lambda *_: machine.work(COVARIATES)

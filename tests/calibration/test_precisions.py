@@ -82,7 +82,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("count", [3, 4, 10, 26])
-def test_precisions_are_measured_in_turn(count):
+def test_precisions_are_measured_in_turn(annotations_unchecked, count):
     machine = Machine()
     scorers = {
         "highest": machine.scorer("highest", 2.0, 0.0),

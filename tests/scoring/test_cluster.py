@@ -167,6 +167,6 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         ({"on_lost": "wait"}, "`on_lost` must be 'end' or 'skip', got 'wait'"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings, said):
+def test_settings_that_cannot_be_are_refused(annotations_unchecked, settings, said):
     with pytest.raises(ValueError, match=said):
         Ray(**settings)
