@@ -8,14 +8,14 @@ import pytest
 
 from jepa_jax import Calibration, Exact, SketchSamples
 from jepa_jax.calibration import measuring
+from jepa_jax.calibration.choosing import Candidate, choose
+from jepa_jax.estimators.sketch.measurement import Measurement
 
 ONE_DEVICE = SimpleNamespace(
     encoder=SimpleNamespace(state=None),
     devices=SimpleNamespace(program=lambda function, **_: function),
     on_devices=lambda: (None, None),
 )
-from jepa_jax.calibration.choosing import Candidate, choose
-from jepa_jax.estimators.sketch.measurement import Measurement
 
 # Seconds of a quiet machine: a batch's exact scores, and its covariates.
 EXACT, COVARIATES, BATCH = 8.0, 0.5, 4
