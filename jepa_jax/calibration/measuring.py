@@ -37,7 +37,7 @@ from jepa_jax.store.manifest import differing_settings
 from jepa_jax.xla import jit
 
 # So many batches at least are timed, beside the first one: some again, where there are fewer.
-_TIMED = 3
+TIMED = 3
 # The most cotangents measured: beyond half of K, or so many, a sketch saves little.
 _MOST_COTANGENTS = 192
 
@@ -235,7 +235,7 @@ class _Measuring:
         Each batch was timed for both, one after the other, so that what else the machine had to do
         fell on both alike.
         """
-        while len(self._seconds) < _TIMED:
+        while len(self._seconds) < TIMED:
             self._timed(*self._last)
         exact, own = np.array(self._seconds), np.array(self._seconds_of_covariates)
         ranges = [np.subtract(*np.quantile(t, [0.75, 0.25])) / np.median(t) for t in (exact, own)]

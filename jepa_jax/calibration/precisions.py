@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jepa_jax.calibration.choosing import NOISE
-from jepa_jax.calibration.measuring import spread_records
+from jepa_jax.calibration.measuring import TIMED, spread_records
 from jepa_jax.data import open_source
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.corrected import FEWEST, Line
@@ -22,9 +22,6 @@ from jepa_jax.products import PRECISIONS, Precision
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.precision import is_faster
 from jepa_jax.scoring.rows import prepare
-
-# Every precision is timed on so many batches at least: some again, where there are fewer.
-_TIMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +146,7 @@ def _in_turn(
     for scorer in scorers.values():
         scorer.score(batches[0])  # Compiles.
     full = sum(len(batch) == len(batches[0]) for batch in batches)
-    again = [batches[0]] * max(0, _TIMED - full)
+    again = [batches[0]] * max(0, TIMED - full)
     for turn, batch in enumerate(batches + again):
         for precision, scorer in scorers.items():
             began = clock()

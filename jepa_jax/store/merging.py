@@ -45,14 +45,18 @@ def merge(parts: Sequence[str | Path], out: str | Path, *, incomplete: bool = Fa
     if out.resolve() in {folder.resolve() for folder in folders}:
         raise ValueError(f"{out} is one of the parts: give a new folder")
     settings, facts = _checked(folders, incomplete)
-    shards = _shards(folders, settings, incomplete)
-    rows = _count_ids(shards)
+    shards = {int(path.stem[7:]): path for folder in folders for path in shard_paths(folder)}
+    shards = dict(sorted(shards.items()))
+    hashes = {index: _hashes(path) for index, path in shards.items()}
+    if not incomplete:
+        _check_whole(shards, hashes, settings["shard_size"])
+    _check_once(shards, hashes)
     check_scores_folder(out)
     with locked(out):
         check_manifest(out, settings, facts)
         for path in shards.values():
             _put(path, out / path.name)
-    return rows
+    return sum(map(len, hashes.values()))
 
 
 def _checked(folders: list[Path], incomplete: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -98,28 +102,23 @@ def _checked(folders: list[Path], incomplete: bool) -> tuple[dict[str, Any], dic
     return settings, whole | ({"continued": others} if others else {})
 
 
-def _shards(folders: list[Path], settings: dict[str, Any], incomplete: bool) -> dict[int, Path]:
-    """The files of the whole by their numbers."""
-    found = {int(path.stem[7:]): path for folder in folders for path in shard_paths(folder)}
-    size, last = settings["shard_size"], max(found, default=-1)
+def _check_whole(shards: dict[int, Path], hashes: dict[int, np.ndarray], size: int) -> None:
+    """Raises where a file of the whole is missing, or one but the last has not `size` rows."""
+    last = max(shards, default=-1)
     for index in range(last + 1):
-        if incomplete:
-            break
-        if index not in found:
+        if index not in shards:
             raise ValueError(f"shard {index} of {last + 1} is in none of the parts")
-        rows = len(read_ids(found[index])) if index < last else size
-        if rows != size:
+        rows = len(hashes[index])
+        if index < last and rows != size:
             raise ValueError(
-                f"{found[index]} has {rows} rows, expected {size}: the source was another one "
+                f"{shards[index]} has {rows} rows, expected {size}: the source was another one "
                 "when another part was made"
             )
-    return dict(sorted(found.items()))
 
 
-def _count_ids(shards: dict[int, Path]) -> int:
-    """The number of rows; raises where an id comes twice."""
-    hashes = [np.array([_hash(i) for i in read_ids(p)], np.uint64) for p in shards.values()]
-    everything = np.sort(np.concatenate([*hashes, np.zeros(0, np.uint64)]))
+def _check_once(shards: dict[int, Path], hashes: dict[int, np.ndarray]) -> None:
+    """Raises where an id comes twice."""
+    everything = np.sort(np.concatenate([*hashes.values(), np.zeros(0, np.uint64)]))
     twice = set(everything[1:][everything[1:] == everything[:-1]].tolist())
     where: dict[str, Path] = {}
     for path in shards.values() if twice else ():
@@ -132,7 +131,10 @@ def _count_ids(shards: dict[int, Path]) -> int:
                     "another one when one of the parts was made"
                 )
             where[name] = path
-    return len(everything)
+
+
+def _hashes(path: Path) -> np.ndarray:
+    return np.array([_hash(name) for name in read_ids(path)], np.uint64)
 
 
 def _hash(name: str) -> int:

@@ -89,14 +89,15 @@ class Tar:
         tally, links = Tally(), Links(self.path)
         # Damage, and an archive that is not there, are rows.
         with contextlib.suppress(*DAMAGE, UnreadableImage):
-            raw, file, zipped = open_tar(self.path)
+            raw, file, _ = open_tar(self.path)
             with raw:
                 for number, (tar, member) in enumerate(members(file)):
                     if number == _LOOKED_AT:
                         said = f"members that are not counted, beyond the first {_LOOKED_AT:,}"
                         tally.add("more", writable_id(member.name), said)
                         break
-                    word = self._record(tar, member, "", links, zipped)
+                    # As of a plain archive: what is counted needs no bytes.
+                    word = self._record(tar, member, "", links, zipped=False)
                     if isinstance(word, str) and word:
                         reason = kinds.what_is_needed(member.name) if word[0] == "." else ""
                         tally.add(word, writable_id(member.name), reason)
