@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import importlib.util
 import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -175,7 +176,7 @@ def split_store(text: str) -> list[str]:
 def engine_named(engine: Engine, **settings: Any) -> Iterator[Any]:
     """The engine that is named, None for this process; closed at the end.
 
-    `ValueError` where an option is given that it does not have.
+    `ValueError` where an option is given that it does not have, or its library is not there.
 
     To be entered before JAX is imported: on a machine with an accelerator, the process that hands
     out work must leave it to a worker.
@@ -191,6 +192,8 @@ def engine_named(engine: Engine, **settings: Any) -> Iterator[Any]:
         return
     if settings.pop("devices", None) is not None or settings.pop("processes", None) is not None:
         raise ValueError("--devices and --processes are of --engine local, not of ray")
+    if importlib.util.find_spec("ray") is None:
+        raise ValueError("--engine ray needs Ray: pip install 'jepa-jax[ray]'")
     os.environ["JAX_PLATFORMS"] = "cpu"
     from jepa_jax.scoring.cluster import Ray
 

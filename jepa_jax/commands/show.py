@@ -70,7 +70,8 @@ def _show_status(found: "RunStatus") -> None:
     left = found.seconds_left
     time_left = "" if left is None or found.state != "running" else f", {_duration(left)} left"
     show(f"{found.recent:.3g} images/s in the last minute, {found.overall:.3g} overall{time_left}")
-    show(", ".join(f"{n} {name}" for name, n in sorted(found.counts.items())) or "no row yet")
+    counts = ", ".join(f"{n} {name}" for name, n in sorted(found.counts.items()))
+    show(counts or ("no row yet" if found.state == "running" else "no new row"))
     for kind, count in found.errors.items():
         show(f"  {count} {spelled(kind)}")
     for w in found.workers:

@@ -5,6 +5,8 @@ import pytest
 from command_line import invoke
 from PIL import Image
 
+from jepa_jax.commands import options
+
 
 def test_score_then_show(photos, tmp_path):
     out = tmp_path / "scores"
@@ -73,6 +75,15 @@ def test_mistakes_are_one_message_and_status_2(photos, tmp_path, arguments, mess
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_whose_library_is_not_there_says_how_to_get_it(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(options.importlib.util, "find_spec", lambda name: None)
+    out = tmp_path / "out"
+    result = invoke("score", photos, "--encoder", "embedded", "--engine", "ray", "--out", out)
+    assert result.exit_code == 2
+    assert "--engine ray needs Ray: pip install 'jepa-jax[ray]'" in result.stderr
+    assert not out.exists()
 
 
 def test_a_folder_without_one_readable_image_is_a_failure(tmp_path):
