@@ -8,6 +8,7 @@ import typer
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.evaluate import evaluate
+from jepa_jax.commands.loading import begin
 from jepa_jax.commands.merge import merge
 from jepa_jax.commands.report import report
 from jepa_jax.commands.score import score
@@ -48,3 +49,9 @@ def main(
 ) -> None:
     if traceback:
         os.environ[TRACEBACK] = "1"
+
+
+def console() -> None:
+    """The console script."""
+    begin()
+    app()

@@ -15,6 +15,14 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # A process a core is busy already, with small matrices: threads would wait for each other.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+# For processes that tests start: see there.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [
+        str(Path(__file__).parent / "support" / "started"),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]
+)
+
 import jax
 import psutil
 import pytest

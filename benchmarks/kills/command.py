@@ -31,7 +31,7 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     at_write = AtWrite(**settings) if settings else None
 
-    from jepa_jax.cli import app
+    from jepa_jax.cli import console
     from jepa_jax.commands import score, terminal
 
     class Saying(terminal.Progressing):
@@ -60,7 +60,7 @@ def main() -> None:
 
     score.Progressing = Saying
     sys.argv[1:] = sys.argv[2:]
-    app()
+    console()
 
 
 def _say(text: str) -> None:

@@ -40,7 +40,7 @@ def peak_bytes() -> int:
 
 def jepa_jax(*arguments: str) -> list[str]:
     """The command of `jepa-jax ...`, by this interpreter."""
-    return [sys.executable, "-c", "from jepa_jax.cli import app; app()", *arguments]
+    return [sys.executable, "-c", "from jepa_jax.cli import console; console()", *arguments]
 
 
 def _between(command: list[str], cores: int | None) -> dict[str, float]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.candidates import print_candidates
+from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     AllowOutside,
     BatchSize,
@@ -50,11 +51,10 @@ def calibrate(
         command.stopped = "stopped: nothing is kept of a calibration"
         from jepa_jax.calibration import calibrate as measure
         from jepa_jax.calibration.calibration import check_folder
-        from jepa_jax.encoders import load_encoder
 
         check_folder(out)
         opened = open_images(source, image_column, id_column, allow_outside)
-        loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
+        loaded = load(encoder, embedding, image_size)
         with Progressing("calibrating", command.stop) as progress:
             found = measure(
                 loaded,

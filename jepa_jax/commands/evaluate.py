@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from jepa_jax.commands.estimators import make_estimator
+from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     AllowOutside,
     BatchSize,
@@ -86,7 +87,6 @@ def evaluate(
     """
     with plain_errors() as command:
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
-        from jepa_jax.encoders import load_encoder
         from jepa_jax.evaluation import default_detectors
         from jepa_jax.evaluation import evaluate as run
         from jepa_jax.store.folder import check_ours
@@ -103,7 +103,7 @@ def evaluate(
         typical, other = open_set(reference), open_set(inliers)
         loaded = None
         if encoder is not None:
-            loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
+            loaded = load(encoder, embedding, image_size)
             platform = default_device().platform
             say(f"{encoder} ({loaded.rule}, {loaded.image_size} px) on {platform}")
             warn_of_idle_gpu(platform)

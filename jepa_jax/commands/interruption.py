@@ -4,7 +4,8 @@ Python runs its signal handlers between two steps of the main thread, and an exc
 may be lost: inside a callback of XLA, or an import. So the first signal sets a flag, which the loop
 over rows looks at; and a thread that waits for signals sees a second one while the main thread is
 in a compiler. Before the first row, nothing is there to be kept: then it is an exception as usual,
-raised again where a callback had swallowed it.
+raised again where a callback had swallowed it. Within an import it waits for the import's end: an
+extension module that is interrupted prints a report of its own, and leaves half of itself.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 # Within so many seconds it is the same wish twice: `timeout` tells a process and then its group.
 _SAME = 0.5
-# After so many seconds an exception that was lost is raised again: the callback is over by then.
+# After so many seconds an exception that was lost, or had to wait, is raised again.
 _AGAIN = 0.05
 
 
@@ -88,17 +89,24 @@ class Interruption:
 
     def _in_main(self, number: int, frame: FrameType | None) -> None:
         self._note(number)
-        if not self._keeping:
+        if self._keeping:
+            return
+        if _imports(frame):
+            self._later(number)
+        else:
             raise KeyboardInterrupt
 
     def _on_unraisable(self, what: Any) -> None:
         """In place of Python's report of an exception that nobody gets, of a callback."""
         if what.exc_type is not KeyboardInterrupt or self.signal is None:
             return self._hook(what)
-        again = threading.Timer(_AGAIN, self._repeat, [self.signal])
+        self._later(self.signal)
+        return None
+
+    def _later(self, number: int) -> None:
+        again = threading.Timer(_AGAIN, self._repeat, [number])
         again.daemon = True
         again.start()
-        return None
 
     def _repeat(self, number: int) -> None:
         if self._running and hasattr(signal, "pthread_kill"):  # Windows: the next row ends it.
@@ -132,6 +140,15 @@ class Interruption:
                     if self._note(number):
                         _write("ended at once")
                         os._exit(128 + number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether the code that a frame is in runs for an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _write(text: str) -> None:

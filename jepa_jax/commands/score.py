@@ -9,6 +9,7 @@ import typer
 
 from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.estimators import make_estimator, read_calibration
+from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     Address,
     AllowOutside,
@@ -161,7 +162,6 @@ def score(
         check_settings(method_settings, [method.value])
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
 
-        from jepa_jax.encoders import load_encoder
         from jepa_jax.estimators import Corrected, Exact
         from jepa_jax.scoring import Scorer
         from jepa_jax.scoring.batch_sizes import worthwhile
@@ -180,7 +180,7 @@ def score(
             )
         refinement = Refinement(**shares) if any(shares.values()) else None
         opened = open_images(source, image_column, id_column, allow_outside, shuffle)
-        loaded = load_encoder(encoder, embedding=embedding, image_size=image_size)
+        loaded = load(encoder, embedding, image_size)
         auto = precision.value == "auto" and calibration is None
         check_asked(auto, correct, method.value, rank.value, refinement is not None, apart)
         groups = split_store(store)

@@ -67,6 +67,18 @@ with plain_errors() as command:
     time.sleep(30)  # Importing, compiling.
     print("lost")
 """
+# Before any row: in an import, and then a wait.
+IMPORTING = """
+import sys, time
+from jepa_jax.commands.terminal import plain_errors
+
+sys.path.insert(0, {folder!r})
+with plain_errors() as command:
+    command.stopped = "stopped"
+    import slow
+    time.sleep(30)  # Compiling.
+    print("lost")
+"""
 # The main thread in what looks at no signal, as a compiler does.
 DEAF = """
 import ctypes
@@ -114,6 +126,20 @@ def test_a_lost_exception_is_not_a_lost_signal():
         stdout, stderr = process.communicate(timeout=60)
     assert stdout == "lost\n"
     assert process.returncode == 130, stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_import_is_not_interrupted(tmp_path, name):
+    """NumPy's prints a traceback of its own, whatever becomes of the exception."""
+    slow = 'import time\nprint("here", flush=True)\ntime.sleep(0.3)\nprint("whole", flush=True)\n'
+    (tmp_path / "slow.py").write_text(slow)
+    with started(IMPORTING.format(folder=str(tmp_path)), "here") as process:
+        process.send_signal(getattr(signal, name))
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + getattr(signal, name), stderr
+    assert stdout == "whole\n"
+    assert "stopped" in stderr
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
