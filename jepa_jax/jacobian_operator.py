@@ -18,7 +18,7 @@ Covariates = Callable[[], Mapping[str, Array]]
 class Jacobian:
     """The K x D Jacobian J of `f` at `x`, known through its products.
 
-    Made by `jacobian`. `value` is f(x), flattened to (K,); `shape` is (K, D);
+    Made by `jacobian`. `value` is f(x), flattened to (K,); `shape` is (K, D), `input_shape` x's;
     `null_basis` is a (K, R) matrix of orthonormal left-null directions known in closed form
     (N^T J = 0), R = 0 where none is known. It lives inside one trace: build it in the function
     that you `jit` or `vmap`, and pass results out, not the operator.
@@ -55,7 +55,7 @@ class Jacobian:
         self._flat, self._x = flat, x.ravel()
         self.value, self._tangent_map = jax.linearize(flat, self._x)
         self._cotangent_map = jax.linear_transpose(self._tangent_map, self._x)
-        self.shape = (self.value.size, self._x.size)
+        self.shape, self.input_shape = (self.value.size, self._x.size), x.shape
         if callable(null_basis):
             null_basis = null_basis(self.value)
         if null_basis is None:

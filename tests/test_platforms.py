@@ -51,9 +51,9 @@ def published() -> dict[str, tuple[ViTConfig, EmbeddingRule]]:
 KINDS = published()
 METHODS = {
     "exact": Exact(),
-    "exact, spectrum": Exact(spectrum=True),
+    "exact, spectrum": Exact(spectrum=True, shares=True),
     "exact, clip": Exact(rank="clip"),
-    "exact, gram": Exact(factor="gram", spectrum=True),
+    "exact, gram": Exact(factor="gram", spectrum=True, shares=True),
     "exact, qr": Exact(factor="qr", rank="clip"),
     "lanczos": Lanczos(steps=3, probes=2),
     "lanczos, clip": Lanczos(steps=3, probes=2, rank="clip"),

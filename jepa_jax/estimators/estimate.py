@@ -18,7 +18,9 @@ class Estimate(NamedTuple):
     error, 0 for a deterministic method. `bias_bound`: bound on the systematic error, NaN where the
     method has none. `rank`: the number of singular values in the sum. `singular_values`: those
     values, descending, where the method was asked for them. `flagged`: whether the input is outside
-    of what a calibrated method was fitted on, None for the other methods.
+    of what a calibrated method was fitted on, None for the other methods. `shares`: of each of the
+    input's D coordinates in the volume, `rank` in all, where the method was asked for them
+    (`jepa_jax.estimators.patch_shares`).
 
     >>> import jax.numpy as jnp
     >>> from jepa_jax import Exact, jacobian
@@ -35,6 +37,7 @@ class Estimate(NamedTuple):
     rank: Int[Array, "*b"]
     singular_values: Float[Array, "*b r"] | None = None
     flagged: Bool[Array, "*b"] | None = None
+    shares: Float[Array, "*b d"] | None = None
 
 
 @runtime_checkable

@@ -27,7 +27,8 @@ class Exact:
     the K x D matrix, for comparison. "gram" factors J J^T (float64 products on a CPU; elsewhere
     two passes in J's own type with K x K work in float64). "qr" is a Householder QR of J^T, for
     platforms without float64. "auto" takes "gram" on CPU and GPU, "qr" elsewhere.
-    `spectrum=True` returns the singular values too.
+    `spectrum=True` returns the singular values too, `shares=True` each input coordinate's share of
+    the volume, in structural mode alone (`jepa_jax.estimators.patch_shares`).
 
     Raises `ValueError` on settings outside these. In structural mode a Jacobian with singular
     values below the rounding of its factorisation (`jepa_jax.estimators.factor.Factor.noise`)
@@ -52,11 +53,14 @@ class Exact:
     eps: float = 1e-6
     factor: FactorName = "auto"
     spectrum: bool = False
+    shares: bool = False
 
     def __post_init__(self):
         settings.check_choice("rank", self.rank, Rank)
         settings.check_choice("factor", self.factor, FactorName)
         settings.check_positive("eps", self.eps)
+        if self.shares and self.rank != "structural":
+            raise ValueError(f"`shares` needs `rank` 'structural', got {self.rank!r}")
 
     def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
         """The score at the Jacobian's input; `key` is not used."""
@@ -67,17 +71,24 @@ class Exact:
             else jacobian.live_basis()
         )
         a = _wide(jacobian, basis, dense=self.factor == "svd")
+        shares = None
         if clip:
             value, sigma = volumes.clipped_volume(a, self.eps, self.factor)
             rank = jnp.full(value.shape, a.shape[0], jnp.int32)
         else:
-            value, rank, sigma = volumes.volume(a, self.factor, self.spectrum)
+            tall = jacobian.shape[1] < jacobian.live
+            found = volumes.volume(a, self.factor, self.spectrum, self.shares and not tall)
+            value, rank, sigma, shares = found
+            if tall and self.shares:  # Every coordinate is a direction of its own.
+                whole = jnp.where(jnp.isfinite(value), 1, jnp.nan).astype(a.dtype)
+                shares = jnp.broadcast_to(whole, jacobian.shape[1:])
         return Estimate(
             log_volume=value,
             std_error=jnp.zeros_like(value),
             bias_bound=jnp.zeros_like(value),
             rank=rank,
             singular_values=sigma if self.spectrum else None,
+            shares=shares,
         )
 
     def cost(self, k: int, d: int) -> tuple[float, float]:

@@ -171,6 +171,48 @@ def factorise(a: Float[Array, "m n"], method: Literal["auto", "gram", "qr"] = "a
     return jax.lax.platform_dependent(a, cpu=exact, cuda=mixed, rocm=mixed, default=single)
 
 
+def leverages(factor: Factor, a: Float[Array, "m n"]) -> Float[Array, " n"]:
+    """The diagonal of A^T (A A^T)^-1 A: each column's part in A's rows, from 0 to 1, m in all.
+
+    Cost: 2 m^2 n operations in float64 on a CPU, 4 m^2 n in A's type elsewhere. No second copy of
+    A. NaN where A has no full row rank.
+    """
+
+    def whole(a: Array, left: Array, core: Array) -> Array:
+        with jax.enable_x64(True):
+            core, left = core.astype(jnp.float64), left.astype(jnp.float64)
+            lower = _dot(left, linalg.cholesky(core))
+            inverse = linalg.lower_solve(lower, jnp.eye(len(core), dtype=jnp.float64))
+            return _columns(lambda block: _dot(inverse, block.astype(jnp.float64)), a)
+
+    # As `gram` has it: what is left of rounding after the first factor is the second's.
+    def twice(a: Array, left: Array, core: Array) -> Array:
+        scale = _power_of_two(a)
+        with jax.enable_x64(core.dtype == jnp.float64):
+            identity = jnp.eye(len(core), dtype=core.dtype)
+            first = linalg.lower_solve(left / scale.astype(left.dtype), identity).astype(a.dtype)
+            second = linalg.lower_solve(linalg.cholesky(core), identity).astype(a.dtype)
+        return _columns(lambda block: _dot(second, _dot(first, block / scale)), a)
+
+    return jax.lax.platform_dependent(a, factor.left, factor.core, cpu=whole, default=twice)
+
+
+def _columns(product: Callable[[Array], Array], a: Float[Array, "m n"]) -> Float[Array, " n"]:
+    """The squared length of every column of `product(a)`, a few at once."""
+    n = a.shape[1]
+    width = min(BLOCK, n)
+
+    def write(i: Array, out: Array) -> Array:
+        start = jnp.minimum(i * width, n - width)  # The last block overlaps its neighbour.
+        found = product(jax.lax.dynamic_slice_in_dim(a, start, width, 1))
+        found = jnp.square(found).sum(0).astype(out.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(out, found, start, 0)
+
+    # Counted in int32: `vmap` of a jitted caller checks this outside of `enable_x64`.
+    first, blocks = jnp.int32(0), jnp.int32(-(-n // width))
+    return jax.lax.fori_loop(first, blocks, write, jnp.zeros(n, a.dtype))
+
+
 def root(factor: Factor) -> Float[Array, "m m"]:
     """T with T T^T = A A^T."""
     return _by_platform(_root, factor.left, factor.core)

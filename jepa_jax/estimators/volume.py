@@ -19,32 +19,51 @@ Method = Literal["auto", "gram", "qr", "svd"]
 
 
 class Volume(NamedTuple):
-    """A log-volume, nats, the number of singular values above rounding, and those values."""
+    """A log-volume, nats, the number of singular values above rounding, those values, and the
+    columns' leverages (`jepa_jax.estimators.factor.leverages`)."""
 
     value: Float[Array, ""]
     rank: Int[Array, ""]
     singular_values: Float[Array, " m"] | None
+    leverages: Float[Array, " n"] | None
 
 
-def volume(a: Float[Array, "m n"], method: Method = "auto", spectrum: bool = False) -> Volume:
-    """The sum of the logs of A's singular values (m <= n), their number and, if asked for, they.
+def volume(
+    a: Float[Array, "m n"],
+    method: Method = "auto",
+    spectrum: bool = False,
+    leverages: bool = False,
+) -> Volume:
+    """The sum of the logs of A's singular values (m <= n), their number and, if asked for, they,
+    and the columns' leverages.
 
-    -inf where some of them are below the rounding (`jepa_jax.estimators.factor.Factor.noise`). The
-    value is differentiable in both modes where it is finite; nothing else of it is.
+    -inf where some of them are below the rounding (`jepa_jax.estimators.factor.Factor.noise`), and
+    leverages of NaN. The value is differentiable in both modes where it is finite; nothing else of
+    it is.
     """
-    value, rank, sigma = _volume(a, method=method, spectrum=spectrum)
-    return Volume(value, rank.astype(jnp.int32), sigma if spectrum else None)
+    value, rank, sigma, parts = _volume(a, method=method, spectrum=spectrum, leverages=leverages)
+    rank = rank.astype(jnp.int32)
+    return Volume(value, rank, sigma if spectrum else None, parts if leverages else None)
 
 
-def _values(a: Array, *, method: Method, spectrum: bool) -> tuple[Array, Array, Array]:
+def _values(
+    a: Array, *, method: Method, spectrum: bool, leverages: bool
+) -> tuple[Array, Array, Array, Array]:
     factor = _factorise(a, method)
     value, rank = factors.volume_and_rank(factor)
-    sigma = factors.singular_values(factor).astype(a.dtype) if spectrum else jnp.zeros(0, a.dtype)
+    value = value.astype(a.dtype)
+    sigma = parts = jnp.zeros(0, a.dtype)
+    if spectrum:
+        sigma = factors.singular_values(factor).astype(a.dtype)
+    if leverages:
+        triangular = _factorise(a, "qr") if method == "svd" else factor
+        parts = factors.leverages(triangular, a)
+        parts = jnp.where(jnp.isfinite(value), parts, jnp.nan)
     # The rank as a float: derivatives have no place for whole numbers.
-    return value.astype(a.dtype), rank.astype(a.dtype), sigma
+    return value, rank.astype(a.dtype), sigma, parts
 
 
-def _gradient(a: Array, *, method: Method, spectrum: bool) -> tuple[Array]:
+def _gradient(a: Array, *, method: Method, spectrum: bool, leverages: bool) -> tuple[Array]:
     """(A A^T)^-1 A in A's type."""
     factor = _factorise(a, "qr" if method == "svd" else method)
     with jax.enable_x64(factor.core.dtype == jnp.float64):
@@ -109,7 +128,9 @@ def product(a: Array, b: Array) -> Array:
     return jax.lax.dot(a.astype(dtype), b.astype(dtype), precision=jax.lax.Precision.HIGHEST)
 
 
-_volume = with_derivative("log_volume", _values, _gradient, _inner, ("method", "spectrum"))
+_volume = with_derivative(
+    "log_volume", _values, _gradient, _inner, ("method", "spectrum", "leverages")
+)
 _clipped = with_derivative(
     "clipped_volume", _clipped_values, _clipped_gradient, _inner, ("eps", "method")
 )

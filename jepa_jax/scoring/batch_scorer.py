@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators.estimate import Estimate, Estimator
+from jepa_jax.estimators.shares import pooled
 from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
@@ -221,7 +222,10 @@ class BatchScorer:
 
         def one(image: Float[Array, "h w c"], key: PRNGKeyArray):
             operator = jacobian_of(self.encoder, state, image, chunk)
-            return estimator(operator, key), operator.value
+            found = estimator(operator, key)
+            if found.shares is not None:  # A number for each patch, not for each coordinate.
+                found = found._replace(shares=pooled(found.shares, operator.input_shape))
+            return found, operator.value
 
         # A batch of one is not worth a batch dimension in every product.
         if images.shape[0] == 1:
@@ -240,4 +244,5 @@ def _scores(result: tuple[Estimate, Array], count: int) -> Scores:
         embedding=embedding,
         singular_values=estimate.singular_values,
         flagged=estimate.flagged,
+        patch_shares=estimate.shares,
     )

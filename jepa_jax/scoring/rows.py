@@ -146,11 +146,18 @@ def _spectrum(scores: Scores) -> dict[str, Any]:
     }
 
 
+def _patches(scores: Scores) -> dict[str, Any]:
+    if scores.patch_shares is None:
+        return {}
+    return {"patches": [list(row) for row in scores.patch_shares[0].astype(np.float16)]}
+
+
 # What a group's columns (`jepa_jax.store.schema`) are: of the decoded image, or of its scores.
 _OF_IMAGE: dict[str, Callable[[Image.Image], dict[str, Any]]] = {"image": image_facts}
 _OF_SCORES: dict[str, Callable[[Scores], dict[str, Any]]] = {
     "embedding": _embedding,
     "spectrum": _spectrum,
+    "patches": _patches,
 }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import time
 from collections import Counter
@@ -90,21 +91,21 @@ def run(
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
 
-    `source`: whatever `jepa_jax.data.open_source` takes. `views`: 1 for the image itself, N for
-    Eq. 4 over N random views (column `views`). `store`: groups of columns, of "embedding",
-    "spectrum" (65 quantiles of log sigma) and "image" (size, bits per pixel). `limit`: the first
-    so many images. `refine`: which rows of a calibrated method are scored again exactly when all
-    are scored. `retry`: which rows without a score are done again, in their places: "failed", those
-    whose image could not be got (status "unavailable": a file that is missing, a server that does
-    not answer), or "all". `changed`: whether rows whose image's file (or archive, or table) has
-    another size or time now than when it was scored are done again, in their places, or kept;
-    `on_changed(id)` is told the first one. `part`: the shards that this run does, where several
-    share the work, each in a folder of its own, to be merged (`jepa_jax.store.merge`); what
-    `refine` asks for is done after that. `shard_size`: rows a Parquet file. `workers`: threads that
-    read and preprocess. `engine`: where shards are computed, by default this process, or
-    `jepa_jax.scoring.Ray`. `on_start(total, done)` and `on_row(row)` report progress, and
-    `on_status`, every second or so, how an engine's workers are. `facts`: more of them
-    for the manifest of a new folder.
+    `source`: whatever `jepa_jax.data.open_source` takes. `views`: 1 for the image itself, N for Eq.
+    4 over N random views (column `views`). `store`: groups of columns, of "embedding", "spectrum"
+    (65 quantiles of log sigma), "image" (size, bits per pixel) and "patches" (a map of
+    `jepa_jax.estimators.patch_shares`). `limit`: the first so many images. `refine`: which rows of
+    a calibrated method are scored again exactly when all are scored. `retry`: which rows without a
+    score are done again, in their places: "failed", those whose image could not be got (status
+    "unavailable": a file that is missing, a server that does not answer), or "all". `changed`:
+    whether rows whose image's file (or archive, or table) has another size or time now than when it
+    was scored are done again, in their places, or kept; `on_changed(id)` is told the first one.
+    `part`: the shards that this run does, where several share the work, each in a folder of its
+    own, to be merged (`jepa_jax.store.merge`); what `refine` asks for is done after that.
+    `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess. `engine`: where
+    shards are computed, by default this process, or `jepa_jax.scoring.Ray`. `on_start(total, done)`
+    and `on_row(row)` report progress, and `on_status`, every second or so, how an engine's workers
+    are. `facts`: more of them for the manifest of a new folder.
 
     The folder gets a manifest, the run's status (`jepa_jax.store.RunStatus`) and one Parquet file a
     shard, each replaced atomically, at the latest every 30 seconds. A rerun with the same settings
@@ -134,8 +135,9 @@ def run(
     if changed not in ("rescore", "keep"):
         raise ValueError(f"`changed` must be 'rescore' or 'keep', got {changed!r}")
     estimator = scorer.estimator
-    check_store(store, views, hasattr(estimator, "spectrum"), type(estimator).__name__)
-    scorer = _with_spectrum(scorer, store)
+    returns = functools.partial(hasattr, estimator)
+    check_store(store, views, returns, type(estimator).__name__)
+    scorer = scorer_that_returns(scorer, store)
     opened = open_source(source)
     storage = Storage.of(opened)
     calibrated = isinstance(scorer.estimator, (Sketch, Corrected))
@@ -181,7 +183,7 @@ def run(
                 if on_start is not None:
                     on_start(again.chosen, again.chosen - again.left)
                 refined = reporting.begin("refining", again.chosen, again.chosen - again.left)
-                exact = scorer.with_estimator(Exact(), REFINED_AT)
+                exact = scorer_that_returns(scorer.with_estimator(Exact(), REFINED_AT), store)
                 exactly = dataclasses.replace(rows, method="exact")
                 task = Task(exact, out, exactly, refine_shards, storage)
                 shards = again.shards(opened, shard_size)
@@ -220,7 +222,8 @@ def check_before_choosing(
     Returns whether the folder has rows, and those of an exact method.
     """
     out, rows = Path(out), RowSettings("", views, tuple(store), shard_size=shard_size)
-    check_store(rows.store, views, False, "one that is still to be chosen (name it by --method)")
+    unknown = "one that is still to be chosen (name it by --method)"
+    check_store(rows.store, views, lambda name: False, unknown)
     settings = describe(scorer, open_source(source), rows, None)
     check_scores_folder(out)
     encoder = {"encoder": scorer.encoder.name}
@@ -269,7 +272,10 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
         line = dataclasses.asdict(estimator.line)
         return {"method": method, "line": {name: float(value) for name, value in line.items()}}
     if not isinstance(estimator, Sketch):
-        return {"method": method, **dataclasses.asdict(estimator)}
+        set_to = dataclasses.asdict(estimator)
+        # `store` says it, and folders from before there was such a setting go on.
+        set_to.pop("shares", None)
+        return {"method": method, **set_to}
     calibration = estimator.calibration
     digest = hashlib.sha256()
     for array in jax.tree.leaves(calibration):
@@ -297,9 +303,11 @@ def _check_numbers(**numbers: int | None) -> None:
             raise ValueError(f"`{name}` must be at least 1, got {value}")
 
 
-def _with_spectrum(scorer: BatchScorer, store: tuple[str, ...]) -> BatchScorer:
-    """A scorer whose estimator returns the singular values, where they are to be stored."""
-    estimator = scorer.estimator
-    if not any(GROUPS[name].exact for name in store) or cast(Any, estimator).spectrum:
+def scorer_that_returns(scorer: BatchScorer, store: tuple[str, ...]) -> BatchScorer:
+    """A scorer whose estimator returns what is to be stored."""
+    estimator = cast(Any, scorer.estimator)
+    needed = [needs[0] for name in store if (needs := GROUPS[name].needs)]
+    missing = {name: True for name in needed if not getattr(estimator, name)}
+    if not missing:
         return scorer  # Compiled already, perhaps.
-    return scorer.with_estimator(dataclasses.replace(cast(Any, estimator), spectrum=True))
+    return scorer.with_estimator(dataclasses.replace(estimator, **missing))

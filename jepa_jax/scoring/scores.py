@@ -11,8 +11,9 @@ class Scores(NamedTuple):
     """Scores of N images, NumPy arrays. Log-volumes and errors in nats; higher = more typical.
 
     `jepa_score`, `std_error`, `bias_bound` (NaN where the method has none) and `rank` (N,);
-    `embedding` (N, K); `singular_values` (N, rank) and `flagged` (N,), outside of what a calibrated
-    estimator was fitted on, where the estimator returns them, or None.
+    `embedding` (N, K); `singular_values` (N, rank), `flagged` (N,), outside of what a calibrated
+    estimator was fitted on, and `patch_shares` (N, rows, columns), each patch's share of the volume
+    (`jepa_jax.estimators.patch_shares`), where the estimator returns them, or None.
 
     >>> import numpy as np
     >>> from jepa_jax import Scores
@@ -34,6 +35,7 @@ class Scores(NamedTuple):
     embedding: Float[np.ndarray, "n k"]
     singular_values: Float[np.ndarray, "n r"] | None = None
     flagged: Bool[np.ndarray, " n"] | None = None
+    patch_shares: Float[np.ndarray, "n rows columns"] | None = None
 
 
 def map_columns(

@@ -4,6 +4,7 @@ A new group is an entry here, and what its values are is one in `jepa_jax.scorin
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ class Group:
     """Columns that come together.
 
     `meaning`: in words, for those that the user may ask for; "" for those that follow from other
-    settings. `one_view`: whether they make sense for a single view alone. `exact`: whether they
-    need a method that knows all singular values.
+    settings. `one_view`: whether they make sense for a single view alone. `needs`: what the
+    estimator is asked to return besides, by the name of its setting, and which ones can, in words.
     """
 
     columns: dict[str, str]
     meaning: str = ""
     one_view: bool = False
-    exact: bool = False
+    needs: tuple[str, str] | None = None
 
 
 GROUPS: dict[str, Group] = {
@@ -48,7 +49,14 @@ GROUPS: dict[str, Group] = {
         {"spectrum": "list<float32>", "log_frobenius": "float64"},
         "65 quantiles of the log singular values",
         one_view=True,
-        exact=True,
+        needs=("spectrum", "an exact method"),
+    ),
+    # float16: a few hundred bytes an image, and as exact as a share is of use.
+    "patches": Group(
+        {"patches": "list<list<float16>>"},
+        "a map of the patches' shares in the volume",
+        one_view=True,
+        needs=("shares", "an exact method or a sketch"),
     ),
     "image": Group(
         {"width": "int32", "height": "int32", "bits_per_pixel": "float32"},
@@ -84,10 +92,12 @@ def schema(groups: tuple[str, ...]) -> "pa.Schema":
     return pa.schema([(name, arrow(kind)) for name, kind in columns.items()])
 
 
-def check_store(store: tuple[str, ...], views: int, spectrum: bool, method: str) -> None:
+def check_store(
+    store: tuple[str, ...], views: int, returns: Callable[[str], bool], method: str
+) -> None:
     """Raises `ValueError` where a run of so many `views` cannot store these groups.
 
-    `spectrum`: whether its method, called `method`, can give the singular values.
+    `returns`: whether its method, called `method`, has the setting of this name (`Group.needs`).
     """
     unknown = [group for group in store if group not in STORABLE]
     if unknown:
@@ -98,5 +108,6 @@ def check_store(store: tuple[str, ...], views: int, spectrum: bool, method: str)
             f"`store` of {' or '.join(single)} needs `views=1`: several views have several"
         )
     for name in store:
-        if GROUPS[name].exact and not spectrum:
-            raise ValueError(f"`store` {name!r} needs an exact method, got {method}")
+        needs = GROUPS[name].needs
+        if needs and not returns(needs[0]):
+            raise ValueError(f"`store` {name!r} needs {needs[1]}, got {method}")

@@ -34,9 +34,16 @@ def test_select_takes_the_tails_and_the_flagged():
 def test_the_tail_is_exact_and_says_so(sketch_scorer, scorer, encoder, tmp_path):
     source = records(23, broken=(5,))
     summary = sketch_scorer.run(
-        source, tmp_path, refine=Refinement(low=0.2, high=0.05), shard_size=10
+        source,
+        tmp_path,
+        refine=Refinement(low=0.2, high=0.05),
+        shard_size=10,
+        store=["patches"],
     )
     rows = rows_of(tmp_path)
+    # By either method all that there is: 62 live dimensions, each number rounded to 11 bits.
+    shares = [np.sum(r["patches"]) for r in rows if r["status"] == "ok"]
+    np.testing.assert_allclose(shares, 62, rtol=5e-4)
     assert [r["id"] for r in rows] == [r.id for r in source]
     assert summary.counts == {"ok": 22, "unreadable": 1}
     assert rows[5]["status"] == "unreadable"
@@ -62,7 +69,11 @@ def test_the_tail_is_exact_and_says_so(sketch_scorer, scorer, encoder, tmp_path)
 
     log = []
     rerun = sketch_scorer.run(
-        records(23, broken=(5,), log=log), tmp_path, refine=Refinement(0.2, 0.05), shard_size=10
+        records(23, broken=(5,), log=log),
+        tmp_path,
+        refine=Refinement(0.2, 0.05),
+        shard_size=10,
+        store=["patches"],
     )
     assert (rerun.counts, rerun.refined, log) == ({}, 0, [])
     assert rows_of(tmp_path) == rows

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from streams import colour, records
 
-from jepa_jax import Exact, Scorer
+from jepa_jax import Exact, Lanczos, Scorer
+from jepa_jax.encoders.encoder_jacobian import jacobian_of
+from jepa_jax.estimators import patch_shares
 from jepa_jax.scoring import combine_views
 from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.views import random_view
@@ -173,6 +175,27 @@ def test_groups_of_columns(encoder, tmp_path):
     assert (np.diff(spectrum) >= 0).all()
     # 65 even quantiles of 62 values: their mean is near the score's.
     assert spectrum.mean() * 62 == pytest.approx(row["jepa_score"], rel=0.05)
+
+
+def test_maps_of_patches(encoder, tmp_path):
+    """A number for each of the encoder's patches, which a rerun leaves as it is."""
+    summary = Scorer(encoder, Exact()).run(records(3), tmp_path / "out", store=["patches"])
+    assert summary.counts == {"ok": 3}
+    maps = np.array([row["patches"] for row in rows_of(tmp_path / "out")])
+    u = jax.jit(encoder.coordinates)(encoder.state, encoder.preprocess(colour(1)))
+    assert maps.shape == (3, *u.shape[:2])
+    # Each of 16 numbers is rounded to 11 bits.
+    np.testing.assert_allclose(maps.sum((1, 2)), 62, rtol=5e-4)
+    expected = jax.jit(lambda state, x: patch_shares(jacobian_of(encoder, state, x)))(
+        encoder.state, encoder.preprocess(colour(1))
+    )
+    np.testing.assert_allclose(maps[1], expected, rtol=1e-3)
+    # The rows that are there are read and written again: no number of theirs changes.
+    assert Scorer(encoder, Exact()).run(records(4), tmp_path / "out", store=["patches"]).scored == 1
+    again = np.array([row["patches"] for row in rows_of(tmp_path / "out")])
+    np.testing.assert_array_equal(again[:3], maps)
+    with pytest.raises(ValueError, match="'patches' needs an exact method or a sketch, got Lanc"):
+        Scorer(encoder, Lanczos()).run(records(1), tmp_path / "other", store=["patches"])
 
 
 def test_views_are_combined_by_eq_4(scorer, encoder, tmp_path):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators.estimate import Estimate
+from jepa_jax.estimators.shares import shares_of_rows
 from jepa_jax.estimators.sketch.features import SPECTRUM, features
 from jepa_jax.jacobian_operator import Jacobian
 
@@ -71,6 +72,9 @@ class Sketch:
     p, so are J's than its rank: the score is -inf, the image flagged. Directions that J lacks
     elsewhere are not noticed.
 
+    `shares=True` returns each input coordinate's share of the volume, estimated from the p rows as
+    `jepa_jax.estimators.patch_shares` says.
+
     Raises `ValueError` where the Jacobian has another K than the calibration, or lacks a covariate
     that this was fitted with.
 
@@ -94,6 +98,7 @@ class Sketch:
     """
 
     calibration: SketchCalibration
+    shares: bool = dataclasses.field(default=False, metadata={"static": True})
 
     def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
         """The estimate at the Jacobian's input; `key` is not used."""
@@ -103,7 +108,9 @@ class Sketch:
                 f"the calibration is for embeddings of K = {c.cotangents.shape[1]}, "
                 f"got K = {jacobian.shape[0]}"
             )
-        blocks = features(jacobian, c.cotangents, c.blocks)
+        wanted = self.shares or SPECTRUM in c.blocks
+        rows = jacobian.rows(c.cotangents) if wanted else jnp.zeros((0, jacobian.shape[1]))
+        blocks = features(jacobian, rows, c.blocks)
 
         def scaled(scales: Mapping[str, Array]) -> Array:
             parts = [(blocks[name] - c.centres[name]) * scales[name] for name in c.blocks]
@@ -129,6 +136,7 @@ class Sketch:
             bias_bound=jnp.full_like(volume, jnp.nan),
             rank=jnp.full(volume.shape, c.rank, jnp.int32) - zeros,
             flagged=~(novelty <= c.novelty_limit),
+            shares=shares_of_rows(rows, c.rank) if self.shares else None,
         )
 
     def cost(self, k: int, d: int) -> tuple[float, float]:

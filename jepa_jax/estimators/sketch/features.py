@@ -14,9 +14,9 @@ SPECTRUM = "spectrum"
 
 
 def features(
-    jacobian: Jacobian, cotangents: Float[Array, "p k"], blocks: tuple[str, ...]
+    jacobian: Jacobian, rows: Float[Array, "p d"], blocks: tuple[str, ...]
 ) -> dict[str, Float[Array, " f"]]:
-    """The features of `blocks` by name: the sketch's spectrum, and the Jacobian's covariates."""
+    """The features of `blocks` by name: the spectrum of `rows`, and the Jacobian's covariates."""
     found = {}
     missing = [b for b in blocks if b != SPECTRUM and b not in jacobian.covariates]
     if missing:
@@ -26,7 +26,7 @@ def features(
         )
     for name in blocks:
         if name == SPECTRUM:
-            found[name] = spectrum(jacobian.rows(cotangents))
+            found[name] = spectrum(rows)
         else:
             found[name] = jnp.ravel(jacobian.covariates[name])
     return found

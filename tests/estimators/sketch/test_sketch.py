@@ -72,7 +72,11 @@ def test_measure_and_restrict_give_the_exact_score_and_the_sketch(matrices):
 def test_fitted_and_computed_features_are_the_same(matrices, samples):
     """What the fit takes from the measured sketch is what a new image's VJPs give."""
     omega = jnp.asarray(samples.cotangents[:5])
-    of_spectrum = lambda matrix: features(operator(matrix), omega, ("spectrum",))["spectrum"]
+
+    def of_spectrum(matrix):
+        jacobian = operator(matrix)
+        return features(jacobian, jacobian.rows(omega), ("spectrum",))["spectrum"]
+
     found = jax.jit(of_spectrum)(matrices[3])
     rows = np.asarray(omega @ matrices[3], np.float64)
     eigenvalues = np.linalg.eigvalsh(rows @ rows.T)[::-1]
