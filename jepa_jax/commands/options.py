@@ -172,6 +172,12 @@ def split_store(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+# Options of `--engine ray` that have a default.
+CPUS_PER_WORKER, ON_LOST = 1, OnLost.end
+_OF_RAY = {"address": None, "workers": None, "devices_per_worker": None}
+_OF_RAY |= {"cpus_per_worker": CPUS_PER_WORKER, "on_lost": ON_LOST}
+
+
 @contextlib.contextmanager
 def engine_named(engine: Engine, **settings: Any) -> Iterator[Any]:
     """The engine that is named, None for this process; closed at the end.
@@ -181,10 +187,8 @@ def engine_named(engine: Engine, **settings: Any) -> Iterator[Any]:
     To be entered before JAX is imported: on a machine with an accelerator, the process that hands
     out work must leave it to a worker.
     """
-    default = {"address": None, "workers": None, "devices_per_worker": None}
-    default |= {"cpus_per_worker": 1, "on_lost": "end"}
     if engine is Engine.local:
-        given = [n for n, value in settings.items() if n in default and value != default[n]]
+        given = [n for n, value in settings.items() if n in _OF_RAY and value != _OF_RAY[n]]
         if given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise ValueError(f"{names}: of --engine ray, not of local")

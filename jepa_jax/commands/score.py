@@ -11,6 +11,8 @@ from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.estimators import make_estimator, read_calibration
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
+    CPUS_PER_WORKER,
+    ON_LOST,
     Address,
     AllowOutside,
     BatchSize,
@@ -110,11 +112,11 @@ def score(
     address: Address = None,
     workers: ClusterWorkers = None,
     devices_per_worker: DevicesPerWorker = None,
-    cpus_per_worker: CpusPerWorker = 1,
+    cpus_per_worker: CpusPerWorker = CPUS_PER_WORKER,
     on_lost: Annotated[
         OnLost,
         typer.Option(help="ray: an image that workers die of ends the run, or is left out."),
-    ] = OnLost.end,
+    ] = ON_LOST,
     views: Annotated[int, typer.Option(min=1, help="Random views an image (Eq. 4).")] = 1,
     image_size: ImageSize = None,
     embedding: Embedding = None,
