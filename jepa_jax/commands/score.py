@@ -1,5 +1,6 @@
 """`jepa-jax score`: every image of a source gets its row."""
 
+import contextlib
 import functools
 from enum import StrEnum
 from pathlib import Path
@@ -41,7 +42,8 @@ from jepa_jax.commands.options import (
     with_method_settings,
 )
 from jepa_jax.commands.precisions import check_asked, settle
-from jepa_jax.commands.terminal import Progressing, plain_errors, say, spelled, warn_of_idle_gpu
+from jepa_jax.commands.score_words import closing, say_changed
+from jepa_jax.commands.terminal import Progressing, plain_errors, say, warn_of_idle_gpu
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
 
@@ -146,6 +148,10 @@ def score(
         _Changed,
         typer.Option(help="Rows whose image's file has another size or time than when scored."),
     ] = _Changed.rescore,
+    profile: Annotated[
+        Path | None,
+        typer.Option(help="A folder for where the time goes: a table, and JAX's trace."),
+    ] = None,
 ) -> None:
     """Score every image of SOURCE. One row an input, in a folder that a rerun continues."""
     which = engine_named(
@@ -165,7 +171,7 @@ def score(
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
 
         from jepa_jax.estimators import Corrected, Exact
-        from jepa_jax.scoring import Scorer
+        from jepa_jax.scoring import Profile, Scorer
         from jepa_jax.scoring.batch_sizes import worthwhile
         from jepa_jax.scoring.precision import precision_in_words
         from jepa_jax.scoring.refine import Refinement
@@ -173,6 +179,8 @@ def score(
         from jepa_jax.scoring.work import WHOLE, Part
         from jepa_jax.xla import default_devices
 
+        if profile is not None and elsewhere is not None:
+            raise ValueError("--profile is of --engine local: it times this process")
         of_all = WHOLE if part is None else Part.parse(part)
         apart = "--part" if of_all != WHOLE else "--engine ray" if elsewhere is not None else ""
         if apart and method.value == "auto" and calibration is None:
@@ -275,7 +283,8 @@ def score(
         chosen = method.value == "auto" or precision.value == "auto"
         if chosen and isinstance(estimator, Exact):
             run_settings["refine"] = None  # Nothing is left to refine.
-        with Progressing("scoring", command.stop) as progress:
+        timing = contextlib.nullcontext() if profile is None else Profile(profile)
+        with timing as timed, Progressing("scoring", command.stop) as progress:
             summary = scorer.run(
                 opened,
                 out,
@@ -285,13 +294,15 @@ def score(
                 on_status=progress.tell,
                 retry=retry.value if retry else None,
                 changed=changed.value,
-                on_changed=functools.partial(_say_changed, rescored=changed.value == "rescore"),
+                on_changed=functools.partial(say_changed, rescored=changed.value == "rescore"),
                 part=of_all,
                 on_start=progress.start,
                 on_row=progress.advance,
                 facts=settled.facts,
             )
-        say(_closing(summary, out, changed.value))
+        say(closing(summary, out, changed.value))
+        if timed is not None:
+            say(timed.write(scorer))
         if summary.scored and not summary.counts.get("ok"):
             raise typer.Exit(1)
 
@@ -363,38 +374,3 @@ def _share(text: str | None, option: str) -> float:
     if not 0 < share <= 1:
         raise ValueError(f"{option} must be a share such as '5%' or '0.05', got {text!r}")
     return share
-
-
-def _images(count: int) -> str:
-    return f"{count} image" if count == 1 else f"{count} images"
-
-
-def _say_changed(id: str, *, rescored: bool) -> None:
-    what = (
-        "it is scored again, and others like it (--changed keep leaves such rows as they are)"
-        if rescored
-        else "its row is of the file before, and so are those of others like it"
-    )
-    say(f"{spelled(id)} has another size or time than when it was scored: {what}", "yellow")
-
-
-def _closing(summary, out: Path, changed: str) -> str:
-    counts = ", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items()))
-    if summary.refined:
-        counts += f", {summary.refined} scored again exactly"
-    text = f"{counts or 'nothing left to do'} in {summary.seconds:.1f} s"
-    if summary.resumed:
-        text += f"; {summary.resumed} rows were there"
-    if summary.unavailable:
-        text += (
-            f"; {summary.unavailable} images could not be got, for a reason that may pass: "
-            "--retry failed does them again"
-        )
-    if summary.changed:
-        what = (
-            "changed since being scored, and scored again"
-            if changed == "rescore"
-            else "changed since being scored: --changed rescore does them again"
-        )
-        text += f"; {_images(summary.changed)} {what}"
-    return f"{text}. Look at them: jepa-jax show {out}, or jepa-jax report {out}"

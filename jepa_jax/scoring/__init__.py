@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from jepa_jax.scoring.change_of_variables import log_density
+from jepa_jax.scoring.profiling import Profile
 from jepa_jax.scoring.scorer import Scorer
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from jepa_jax.scoring.cluster import Ray as Ray
 
 __all__ = [
+    "Profile",
     "Ray",
     "Scorer",
     "Scores",

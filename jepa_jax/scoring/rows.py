@@ -15,6 +15,7 @@ from jepa_jax.data.storage import Storage, StorageFailed, in_words, is_transient
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.scores import Scores
+from jepa_jax.scoring.stages import PREPROCESSING, READING, stage
 from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
 from jepa_jax.store.schema import STAMP
 
@@ -71,27 +72,32 @@ def _prepared(
     stamp = None
     try:
         stamp = record.stamp()
-        image = storage.load(record)
+        with stage(READING):
+            image = storage.load(record)
         facts: dict[str, Any] = {}
         for group in store:
             if group in _OF_IMAGE:
                 facts |= _OF_IMAGE[group](image)
-        if views == 1:
-            return Prepared(record, [encoder.preprocess(image)], stamp=stamp, image=facts)
-        inputs = [
-            encoder.normalize(
-                random_view(
-                    image, encoder.image_size, generator_of(seed, record.id, str(view)), settings
-                )
-            )
-            for view in range(views)
-        ]
+        with stage(PREPROCESSING):
+            inputs = _inputs(record.id, image, encoder, views, seed, settings)
         return Prepared(record, inputs, stamp=stamp, image=facts)
     except StorageFailed:
         raise
     except Exception as error:  # Whatever it is, the run goes on and the row says it.
         status = "unavailable" if is_transient(error) else "unreadable"
         return Prepared(record, [], in_words(error), status, stamp)
+
+
+def _inputs(
+    id: str, image: Image.Image, encoder: Encoder, views: int, seed: int, settings: ViewSettings
+) -> list[Float[np.ndarray, "h w c"]]:
+    if views == 1:
+        return [encoder.preprocess(image)]
+    side = encoder.image_size
+    return [
+        encoder.normalize(random_view(image, side, generator_of(seed, id, str(view)), settings))
+        for view in range(views)
+    ]
 
 
 def make_row(

@@ -11,6 +11,7 @@ from jepa_jax.data import Record
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.rows import Prepared
 from jepa_jax.scoring.scores import Scores, map_columns
+from jepa_jax.scoring.stages import BATCHES, IMAGES, SCORES, stage
 
 # The most items that wait for a batch to fill: unreadable ones add nothing to it.
 MOST_WAITING = 256
@@ -26,14 +27,19 @@ def ahead(
     At most `most` records are under way: memory does not depend on how far the source runs.
     """
     pending: deque[Future[Prepared]] = deque()
+
+    def first() -> Prepared:
+        with stage(IMAGES):
+            return pending.popleft().result()
+
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
     try:
         for record in records:
             pending.append(pool.submit(work, record))
             if len(pending) >= most:
-                yield pending.popleft().result()
+                yield first()
         while pending:
-            yield pending.popleft().result()
+            yield first()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -55,14 +61,17 @@ def scored(
         """Starts the batch of a size."""
         batch, gathered[size] = gathered[size], _Batch()
         if batch.inputs:
-            under_way.append((batch, scorer.dispatch(np.stack(batch.inputs), batch.names)))
+            with stage(BATCHES):
+                under_way.append((batch, scorer.dispatch(np.stack(batch.inputs), batch.names)))
         wait(most=scorer.in_flight - 1)
 
     def wait(most: int) -> None:
         """Waits for the oldest batches, until so many are under way."""
         while len(under_way) > most:
             batch, scores = under_way.popleft()
-            for (item, view), of_view in zip(batch.places, _rows_of(scores()), strict=True):
+            with stage(SCORES):
+                found = scores()
+            for (item, view), of_view in zip(batch.places, _rows_of(found), strict=True):
                 item.views[view] = of_view
 
     def finish() -> None:

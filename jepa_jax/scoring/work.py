@@ -19,6 +19,7 @@ from jepa_jax.data.storage import Storage, was_transient
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.rows import Prepared, make_row, prepare
 from jepa_jax.scoring.scores import Scores
+from jepa_jax.scoring.stages import ROW, WRITING, stage
 from jepa_jax.scoring.stream import ahead, scored
 from jepa_jax.store.folder import shard_path, shard_paths
 from jepa_jax.store.schema import STAMP, schema
@@ -274,11 +275,13 @@ def score_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
     writer = ShardWriter(task)
     try:
         for index, place, item, scores in scored_items(task, shards):
-            row = make_row(item, scores, method=task.rows.method, store=task.rows.store)
-            writer.put(index, place, row)
-            on_row(row)
+            with stage(ROW):
+                row = make_row(item, scores, method=task.rows.method, store=task.rows.store)
+                writer.put(index, place, row)
+                on_row(row)
     finally:
-        writer.flush()  # Also after Ctrl-C or a failure: what is scored is kept.
+        with stage(WRITING):
+            writer.flush()  # Also after Ctrl-C or a failure: what is scored is kept.
 
 
 def scored_items(
