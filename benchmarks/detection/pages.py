@@ -12,7 +12,8 @@ PUBLISHED = {
 }
 LEGEND = (
     "AUROC: the probability that an inlier scores higher than an outlier (.5: guessing), with a "
-    "95 % bootstrap interval over the tested images. AUPR-in and -out: inliers and outliers as the "
+    "95 % bootstrap interval over the tested images; like size: among images of a like JPEG size, "
+    "within its quartiles. AUPR-in and -out: inliers and outliers as the "
     "positive class. FPR95-in: outliers accepted where 95 % of the inliers are. FPR95-out: inliers "
     "rejected where 95 % of the outliers are. ms/image: what the method reads, and the method "
     "itself, warm."

@@ -249,9 +249,10 @@ def _show(found, out: Path) -> None:
         for line in aligned(table(comparison, name)):
             show(spelled(line))
     show(
-        "\nAUROC: the probability that an inlier scores higher; .5 is guessing. FPR95-in: outliers "
-        "accepted where 95 % of the inliers are; FPR95-out: inliers rejected where 95 % of the "
-        "outliers are. Low is good for both."
+        "\nAUROC: the probability that an inlier scores higher; .5 is guessing; like size: among "
+        "images of a like JPEG size, within its quartiles. FPR95-in: outliers accepted where 95 % "
+        "of the inliers are; FPR95-out: inliers rejected where 95 % of the outliers are. Low is "
+        "good for both."
     )
     for name, reason in comparison.left_out.items():
         say(f"left out: {spelled(name)}: {reason}")

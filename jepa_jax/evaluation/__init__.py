@@ -11,6 +11,7 @@ from jepa_jax.evaluation.comparison import (
     default_detectors,
 )
 from jepa_jax.evaluation.detectors.column import Column
+from jepa_jax.evaluation.detectors.conditional_score import ConditionalScore
 from jepa_jax.evaluation.detectors.corrected_score import CorrectedScore
 from jepa_jax.evaluation.detectors.detector import Detector, Fitted, cross_scores
 from jepa_jax.evaluation.detectors.embedding_norm import EmbeddingNorm
@@ -22,7 +23,7 @@ from jepa_jax.evaluation.detectors.mahalanobis import Mahalanobis
 from jepa_jax.evaluation.detectors.pca import PCAResidual
 from jepa_jax.evaluation.evaluation import Evaluation, evaluate
 from jepa_jax.evaluation.features import Features
-from jepa_jax.evaluation.metrics import DetectionMetrics, detection_metrics
+from jepa_jax.evaluation.metrics import DetectionMetrics, detection_metrics, matched_auroc
 from jepa_jax.evaluation.shared_images import Leakage, check_disjoint, fingerprints
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Assessment",
     "Column",
     "Comparison",
+    "ConditionalScore",
     "CorrectedScore",
     "DetectionMetrics",
     "Detector",
@@ -54,4 +56,5 @@ __all__ = [
     "detection_metrics",
     "evaluate",
     "fingerprints",
+    "matched_auroc",
 ]

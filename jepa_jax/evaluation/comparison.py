@@ -17,6 +17,7 @@ from jepa_jax.evaluation.bootstrap import (
     intervals_of,
 )
 from jepa_jax.evaluation.detectors.column import Column
+from jepa_jax.evaluation.detectors.conditional_score import ConditionalScore
 from jepa_jax.evaluation.detectors.corrected_score import CorrectedScore
 from jepa_jax.evaluation.detectors.detector import Detector
 from jepa_jax.evaluation.detectors.embedding_norm import EmbeddingNorm
@@ -27,6 +28,10 @@ from jepa_jax.evaluation.detectors.knn import KNN
 from jepa_jax.evaluation.detectors.mahalanobis import Mahalanobis
 from jepa_jax.evaluation.detectors.pca import PCAResidual
 from jepa_jax.evaluation.features import Features
+from jepa_jax.evaluation.metrics import matched_auroc
+
+# What the AUROC is matched by: how complex an image is, whatever is on it.
+_SIZE = "bits_per_pixel"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +40,8 @@ class MethodResult:
 
     `assessments`: outlier set's name to figures. `seconds_to_fit`; `seconds_an_image`: of the
     detector alone, and `seconds_of_inputs` an image to have what it reads (NaN where not measured).
+    `matched`: outlier set's name to the AUROC within quartiles of JPEG size (`matched_auroc`),
+    where all sets have the column `bits_per_pixel`.
 
     >>> import numpy as np
     >>> from jepa_jax.evaluation import EmbeddingNorm, Features, compare
@@ -54,6 +61,7 @@ class MethodResult:
     seconds_to_fit: float
     seconds_an_image: float
     seconds_of_inputs: float
+    matched: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +112,8 @@ class Comparison:
             if first is not None and method.name != first:
                 differences = self.difference(method.name, first, outliers)
                 plain["auroc"]["less_first_interval"] = list(differences["auroc"])
+            if outliers in method.matched:
+                plain["auroc_at_like_jpeg_size"] = {"value": method.matched[outliers]}
             return plain
 
         return {
@@ -137,8 +147,8 @@ def default_detectors(
     `neighbours`: every k of k-NN. `flow`: with the normalising flow, the slowest to fit.
 
     >>> from jepa_jax.evaluation import default_detectors
-    >>> [detector.name for detector in default_detectors(neighbours=(5,), flow=False)][3:6]
-    ['JEPA-SCORE + log fitted N', 'k-NN cosine, k = 5', 'Mahalanobis, Ledoit-Wolf']
+    >>> [detector.name for detector in default_detectors(neighbours=(5,), flow=False)][5:8]
+    ['JEPA-SCORE given JPEG size, k = 20', 'k-NN cosine, k = 5', 'Mahalanobis, Ledoit-Wolf']
     """
     scores: list[Detector] = []
     for column in columns:
@@ -147,10 +157,13 @@ def default_detectors(
             Column(column, two_sided=True),
             CorrectedScore("normal", column),
             CorrectedScore("fitted", column),
+            ConditionalScore("embedding", column=column),
+            ConditionalScore("bits_per_pixel", column=column),
         ]
     baselines: list[Detector] = [
         *(KNN(k) for k in neighbours),
         Mahalanobis(),
+        Mahalanobis(normalized=True),
         PCAResidual(),
         GaussianMixture(seed=seed),
         IsolationForest(seed=seed),
@@ -246,12 +259,17 @@ def _run(
     fitted_at = time.perf_counter()
     scores = {name: fitted.score(images) for name, images in sets.items()}
     scored_at = time.perf_counter()
+    sizes = {n: s.column(_SIZE) for n, s in sets.items() if _SIZE in s.columns}
     return MethodResult(
         name=detector.name,
         scores=scores,
         assessments={
             name: assess(scores["inliers"], scores[name], resamples=counts, confidence=confidence)
             for name, counts in drawn.items()
+        },
+        matched={
+            name: matched_auroc(scores["inliers"], scores[name], sizes["inliers"], sizes[name])
+            for name in (drawn if len(sizes) == len(sets) else ())
         },
         seconds_to_fit=fitted_at - began,
         seconds_an_image=(scored_at - fitted_at) / sum(map(len, sets.values())),

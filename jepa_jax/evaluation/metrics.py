@@ -75,6 +75,52 @@ def detection_metrics(
     )
 
 
+def matched_auroc(
+    inliers: Float[np.ndarray, " n"],
+    outliers: Float[np.ndarray, " m"],
+    inliers_by: Float[np.ndarray, " n"],
+    outliers_by: Float[np.ndarray, " m"],
+    *,
+    bins: int = 4,
+) -> float:
+    """The AUROC among images alike in something else, such as their complexity.
+
+    `inliers_by` and `outliers_by` (JPEG bits per pixel, say) are cut at the `bins` quantiles of
+    both together, and each bin's AUROC weighs as many pairs as it has: the probability that an
+    inlier scores higher than an outlier *of its bin*. What the other quantity alone would tell
+    apart is taken off, but for what is left of it within a bin. NaN where no bin has both.
+
+    Raises `ValueError` on arrays that do not fit, and on non-finite ones.
+
+    >>> import numpy as np
+    >>> from jepa_jax.evaluation import matched_auroc
+    >>> size_in, size_out = np.array([1.0, 1, 1, 9]), np.array([1.0, 9, 9, 9])
+    >>> matched_auroc(size_in, size_out, size_in, size_out, bins=2)  # The size itself
+    0.5
+    """
+    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
+
+    for name, scores, by in (("inliers", inliers, inliers_by), ("outliers", outliers, outliers_by)):
+        if np.shape(scores) != np.shape(by) or not np.isfinite(by).all():
+            raise ValueError(
+                f"`{name}_by` must be finite, one number for each of {np.shape(scores)} {name}, "
+                f"got shape {np.shape(by)}"
+            )
+    values, inside = labelled(inliers, outliers)
+    # Equal ones stay together, where most of them belong.
+    ranks = rankdata(np.concatenate([inliers_by, outliers_by]))
+    place = ((ranks - 0.5) / len(ranks) * bins).astype(int)
+    found, weight = 0.0, 0
+    for each in range(bins):
+        own = place == each
+        pairs = int(inside[own].sum()) * int((~inside[own]).sum())
+        if pairs:
+            found += pairs * float(roc_auc_score(inside[own], values[own]))
+            weight += pairs
+    return found / weight if weight else float("nan")
+
+
 def labelled(inliers: np.ndarray, outliers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All scores as float64, and which of them are inliers'; raises on what is no score."""
     for name, scores in (("inliers", inliers), ("outliers", outliers)):

@@ -13,6 +13,7 @@ def table(comparison: Comparison, outliers: str) -> list[list[str]]:
         "method",
         "AUROC",
         f"{percent} interval",
+        "like size",
         "AUPR-in",
         "AUPR-out",
         "FPR95-in",
@@ -27,7 +28,10 @@ def table(comparison: Comparison, outliers: str) -> list[list[str]]:
         figures = [f"{v:.3f}" for v in (m.aupr_in, m.aupr_out, m.fpr95_in, m.fpr95_out)]
         seconds = method.seconds_of_inputs + method.seconds_an_image
         time = "" if math.isnan(seconds) else f"{1000 * seconds:.3g}"
-        lines.append([method.name, f"{m.auroc:.3f}", f"{low:.3f} to {high:.3f}", *figures, time])
+        matched = method.matched.get(outliers, math.nan)
+        like = "" if math.isnan(matched) else f"{matched:.3f}"
+        interval = f"{low:.3f} to {high:.3f}"
+        lines.append([method.name, f"{m.auroc:.3f}", interval, like, *figures, time])
     return lines
 
 

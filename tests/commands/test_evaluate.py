@@ -69,7 +69,7 @@ def test_a_run_and_what_it_writes(evaluated):
         assert figures["interval"][0] <= figures["value"] <= figures["interval"][1]
         assert method["seconds_of_inputs"] > 0
     names = [method["name"] for method in record["methods"]]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 19
     # The score's own column is that of the scores folder.
     scored = pq.read_table(out / "scores" / "inliers" / "exact").to_pandas()
     both = scored.merge(rows[rows["set"] == "inliers"], on="id")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jepa_jax.evaluation import detection_metrics
+from jepa_jax.evaluation import detection_metrics, matched_auroc
 
 
 def test_by_hand():
@@ -67,3 +67,36 @@ def test_the_classes_trade_places_when_scores_change_sign():
 def test_what_is_no_score(annotations_unchecked, inside, outside, message):
     with pytest.raises(ValueError, match=message):
         detection_metrics(inside, outside)
+
+
+def test_matched_by_what_explains_everything_it_is_guessing():
+    """A score that is the complexity and nothing else, within quartiles of it."""
+    rng = np.random.default_rng(0)
+    simple, complex_ = rng.normal(0, 1, 4000), rng.normal(1, 1, 4000)
+    plain = detection_metrics(complex_, simple).auroc
+    matched = matched_auroc(complex_, simple, complex_, simple)
+    assert plain > 0.75
+    assert 0.5 < matched < 0.62  # What differs within a quartile is left.
+    assert matched_auroc(complex_, simple, complex_, simple, bins=100) == pytest.approx(
+        0.5, abs=0.02
+    )
+    # A score that complexity says nothing of keeps its AUROC.
+    size = rng.normal(size=8000)
+    kept = matched_auroc(complex_, simple, size[:4000], size[4000:])
+    assert kept == pytest.approx(plain, abs=0.02)
+
+
+def test_matched_by_hand():
+    """Two bins: of one pair at .0, and of four pairs at .75."""
+    found = matched_auroc(
+        np.array([0.0, 5.0, 3.0]),
+        np.array([1.0, 4.0, 2.0]),
+        np.array([1.0, 9.0, 9.0]),
+        np.array([1.0, 9.0, 9.0]),
+        bins=2,
+    )
+    assert found == pytest.approx((0 * 1 + 0.75 * 4) / 5)
+    apart = matched_auroc(np.ones(3), np.zeros(3), np.zeros(3), np.ones(3), bins=2)
+    assert np.isnan(apart)
+    with pytest.raises(ValueError, match="`outliers_by` must be finite"):
+        matched_auroc(np.ones(2), np.ones(2), np.ones(2), np.array([1.0, np.nan]))

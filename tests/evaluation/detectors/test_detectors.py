@@ -7,6 +7,7 @@ from scipy.stats import multivariate_normal, spearmanr
 from jepa_jax.evaluation import (
     KNN,
     Column,
+    ConditionalScore,
     CorrectedScore,
     EmbeddingNorm,
     Features,
@@ -46,6 +47,34 @@ def test_mahalanobis_is_its_formula(rng):
     round_ = rng.normal(size=(4000, 3))
     shrunk = Mahalanobis().fit(images(round_)).score(images(tested))
     np.testing.assert_allclose(shrunk, -np.square(tested - round_.mean(0)).sum(1), rtol=0.1)
+
+
+def test_mahalanobis_of_normalised_embeddings_does_not_see_their_length(rng):
+    reference, tested = rng.normal(size=(300, 3)), rng.normal(size=(5, 3))
+    fitted = Mahalanobis(normalized=True).fit(images(reference))
+    found = fitted.score(images(tested))
+    np.testing.assert_allclose(fitted.score(images(7 * tested)), found, rtol=1e-9)
+    on_sphere = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (reference, tested)]
+    plain = Mahalanobis().fit(images(on_sphere[0])).score(images(on_sphere[1]))
+    np.testing.assert_allclose(found, plain, rtol=1e-9)
+    assert np.isfinite(fitted.score(images(np.zeros((1, 3))))).all()
+
+
+def test_a_score_given_the_kind_finds_what_is_odd_within_it(rng):
+    """Two kinds of different scores: an image that is odd for its kind stands between them."""
+    kind = np.repeat([[1.0, 0.0], [0.0, 1.0]], 100, axis=0)
+    known = np.repeat([0.0, 100.0], 100) + rng.normal(size=200)
+    reference = images(kind + 0.01 * rng.normal(size=kind.shape), jepa_score=known)
+    tested = images([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], jepa_score=np.array([0.0, 100.0, 50.0]))
+    typical, other, odd = ConditionalScore(k=50).fit(reference).score(tested)
+    assert abs(typical) < 1
+    assert abs(other) < 1
+    assert odd < -20
+    with pytest.raises(ValueError, match="needs at least 300 reference images, got 200"):
+        ConditionalScore(k=300).fit(reference)
+    for settings in ({"given": "size"}, {"k": 1}):
+        with pytest.raises(ValueError, match="must be"):
+            ConditionalScore(**settings)
 
 
 def test_shrinkage_holds_with_fewer_images_than_dimensions(rng):
