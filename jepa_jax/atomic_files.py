@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from jepa_jax.object_stores import Address, is_address, place, without_secrets
+
 _TEMPORARY = re.compile(r"\.jepa-jax-[0-9a-f]{16}\.tmp")
-# 'C:/x' is a path of Windows; `Path` makes 's3:/b/x' of 's3://b/x'.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # What a file system says that has no hard links.
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
@@ -76,18 +76,20 @@ def is_leftover(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def check_local(path: str | Path) -> Path:
+def check_local(path: str | os.PathLike[str] | Address) -> Path:
     """The path of a local file or folder; `ValueError` where it is an address such as 's3://b/x'.
 
     >>> check_local("s3://bucket/scores")
     Traceback (most recent call last):
     ValueError: the output must be a local file or folder, got the address 's3://bucket/scores'
     """
-    text = os.fspath(path)
-    if _URL.match(text):
-        written = re.sub(r":/+", "://", text, count=1)
-        raise ValueError(f"the output must be a local file or folder, got the address {written!r}")
-    return Path(path)
+    if is_address(path):
+        written = without_secrets(re.sub(r":/+", "://", str(path), count=1))
+        if not written.startswith("file://"):
+            raise ValueError(
+                f"the output must be a local file or folder, got the address {written!r}"
+            )
+    return Path(os.fspath(place(path)))
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from jepa_jax.object_stores import Place
+
 _LARGEST_FILE = 16 << 20
 # More levels than any of these files has; what walks through values may go down one by one.
 _MOST_LEVELS = 100
@@ -71,7 +73,7 @@ def shown(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def of_file(path: Path) -> Iterator[None]:
+def of_file(path: Place) -> Iterator[None]:
     """A `ValueError` raised within says which file it is about."""
     try:
         yield
@@ -79,12 +81,12 @@ def of_file(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Place) -> dict[str, Any]:
     """A JSON object; `ValueError` names a file that does not hold one."""
     with of_file(path):
         if not path.is_file():  # A named pipe would be waited for.
             raise FileNotFoundError(f"{path} is no file")
-        size = path.stat().st_size
+        size = path.stat().st_size if isinstance(path, Path) else path.size()
         if size > _LARGEST_FILE:
             raise ValueError(f"has {size} bytes, at most {_LARGEST_FILE} expected")
         try:

@@ -94,6 +94,20 @@ def programs_let_go():
             libc.malloc_trim(0)
 
 
+@pytest.fixture
+def faulty(monkeypatch):
+    """`memory://` as a store that fails when it is told to, empty, and tried again at once."""
+    from faulty import Faulty
+
+    from jepa_jax import object_stores
+
+    store = Faulty()
+    monkeypatch.setattr(object_stores, "_file_system", lambda scheme, process: store)
+    monkeypatch.setattr(object_stores, "RETRY_SECONDS", (0.0, 0.0, 0.0))
+    yield store
+    store.rm("/", recursive=True)
+
+
 @pytest.fixture(scope="session")
 def encoder():
     """The encoder that comes with the package."""

@@ -9,16 +9,18 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, load_file, save
 
-from jepa_jax.atomic_files import remove_leftovers, replace, replace_text
+from jepa_jax.atomic_files import remove_leftovers
 from jepa_jax.calibration.choosing import NOISE, Candidate, candidates, choose
 from jepa_jax.checked_json import Fields, checked, read_json, whole
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples
 from jepa_jax.estimators.sketch.measurement import Measurement
+from jepa_jax.object_stores import Place, place
 from jepa_jax.products import Precision
+from jepa_jax.store.files import make_folder, put, put_text
 from jepa_jax.store.folder import check_ours
 from jepa_jax.store.manifest import differing_settings
 from jepa_jax.version import NUMERICS
@@ -135,18 +137,19 @@ class Calibration:
         noise = min(max(NOISE, self.facts.get("error_of_seconds", 0.0)), 0.5)
         return choose(self.candidates(), target_spearman, noise=noise, refinable=refinable)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Place) -> None:
         """Writes calibration.safetensors and calibration.json into `folder`, made if need be."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = place(folder)
+        make_folder(folder)
         content = {"locked": self.locked, "facts": self.facts, "fingerprint": self.fingerprint}
         content["facts_digest"] = _digest(self.facts)
-        remove_leftovers(folder)
-        replace(folder / ARRAYS, lambda file: file.write(save(_arrays(self.samples))))
-        replace_text(folder / FACTS, json.dumps(content, indent=2) + "\n")
+        if isinstance(folder, Path):
+            remove_leftovers(folder)
+        put(folder / ARRAYS, save(_arrays(self.samples)))
+        put_text(folder / FACTS, json.dumps(content, indent=2) + "\n")
 
 
-def load_calibration(folder: str | Path) -> Calibration:
+def load_calibration(folder: str | Place) -> Calibration:
     """A saved calibration; `FileNotFoundError` or `ValueError` says what is wrong with it.
 
     >>> import tempfile
@@ -160,7 +163,7 @@ def load_calibration(folder: str | Path) -> Calibration:
     >>> load_calibration(folder).fingerprint == made.fingerprint
     True
     """
-    folder = Path(folder)
+    folder = place(folder)
     for name in (ARRAYS, FACTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"no {name} in {folder}: not a calibration")
@@ -170,7 +173,8 @@ def load_calibration(folder: str | Path) -> Calibration:
         facts = content["facts"]
         if content.get("facts_digest", _digest(facts)) != _digest(facts):
             raise ValueError(f"the facts in {FACTS} are not those that were written")
-        arrays = load_file(folder / ARRAYS)
+        stored = folder / ARRAYS
+        arrays = load_file(stored) if isinstance(stored, Path) else load(stored.read_bytes())
         packed = arrays["sketch"]
         most = arrays["cotangents"].shape[0]
         sketch = np.zeros((len(packed), most, most), packed.dtype)
@@ -192,7 +196,7 @@ def load_calibration(folder: str | Path) -> Calibration:
     return found
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Place) -> None:
     """Raises `FileExistsError` or `NotADirectoryError` where a calibration cannot be put."""
     check_ours(folder, lambda name: name in (ARRAYS, FACTS))
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,6 +25,7 @@ from jepa_jax.estimators.sketch.measurement import (
     measure,
     sketch_rows,
 )
+from jepa_jax.object_stores import Place
 from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.keys import keys_of
@@ -159,7 +159,7 @@ def calibrate(
 
 
 def calibrate_for_run(
-    out: Path,
+    out: Place,
     encoder: Encoder,
     source: Any,
     *,
@@ -192,7 +192,7 @@ def calibrate_for_run(
     return found
 
 
-def _check_asked(found: Calibration, asked: dict[str, Any], out: Path) -> None:
+def _check_asked(found: Calibration, asked: dict[str, Any], out: Place) -> None:
     """Raises where a calibration was asked for by other settings."""
     facts = found.facts
     before = {

@@ -1,9 +1,9 @@
 """The estimator that the options of a command name."""
 
-from pathlib import Path
 from typing import Any
 
 from jepa_jax.estimators.methods import METHODS
+from jepa_jax.object_stores import Place
 
 
 def make_estimator(
@@ -30,7 +30,7 @@ def make_estimator(
     return method.make(**own, **({"rank": rank} if method.ranks else {}))
 
 
-def read_calibration(name: str, folder: Path | None) -> Any:
+def read_calibration(name: str, folder: Place | None) -> Any:
     """The calibration of a method that needs one, None for the others."""
     if not METHODS[name].calibrated:
         return None

@@ -1,18 +1,19 @@
 """`jepa-jax merge`: the parts of a run as one folder."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jepa_jax.commands.terminal import plain_errors, say
+from jepa_jax.object_stores import place
 
 
 def merge(
     parts: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders made by `score --part`.")
+        list[Any],
+        typer.Argument(metavar="DIR...", parser=place, help="Folders made by `score --part`."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the whole.")],
+    out: Annotated[Any, typer.Option(metavar="DIR", parser=place, help="Folder for the whole.")],
     incomplete: Annotated[
         bool, typer.Option("--incomplete", help="Also where parts are missing or unfinished.")
     ] = False,

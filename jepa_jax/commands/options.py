@@ -7,13 +7,13 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jepa_jax.commands.terminal import say
 from jepa_jax.estimators.methods import METHODS
+from jepa_jax.object_stores import place
 
 if TYPE_CHECKING:  # It does not know what a registry makes of it.
     Method = MethodOrAuto = PrecisionOrAuto = StrEnum
@@ -44,7 +44,22 @@ if not TYPE_CHECKING:
     PrecisionOrAuto = StrEnum("PrecisionOrAuto", [*Precision, "auto"])
 
 
-Scores = Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by `score`.")]
+# Typer knows no unions: what `place` gives, here or on an object store, is what a command gets.
+Scores = Annotated[
+    Any, typer.Argument(metavar="DIR", parser=place, help="A folder made by `score`.")
+]
+OutFolder = Annotated[
+    Any,
+    typer.Option(
+        metavar="DIR",
+        parser=place,
+        help="Folder for the scores, here or as 's3://bucket/scores'; the same command continues "
+        "it.",
+    ),
+]
+CalibrationFolder = Annotated[
+    Any, typer.Option(metavar="DIR", parser=place, help="Folder made by `calibrate`.")
+]
 Source = Annotated[
     str,
     typer.Argument(
@@ -90,7 +105,6 @@ DevicesPerWorker = Annotated[
     typer.Option(min=0, help="ray: accelerators a worker (default: 1 if there are any, else 0)."),
 ]
 CpusPerWorker = Annotated[int, typer.Option(min=1, help="ray: cores a worker.")]
-CalibrationFolder = Annotated[Path | None, typer.Option(help="Folder made by `calibrate`.")]
 Labels = Annotated[
     str,
     typer.Option(

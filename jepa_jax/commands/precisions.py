@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from jepa_jax.commands.terminal import Progressing, say
+from jepa_jax.object_stores import Place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +45,8 @@ def settle(
     *,
     encoder: Any,
     source: Any,
-    out: Path,
-    calibration: Path | None,
+    out: Place,
+    calibration: Place | None,
     target: float,
     batch_size: int | None,
     limit: int | None,
@@ -86,7 +86,7 @@ def settle(
     return _measured(asked, correct, candidates, encoder, source, target, batch_size, limit, stop)
 
 
-def _as_before(asked: str, correct: int | None, before: dict, out: Path) -> Settled:
+def _as_before(asked: str, correct: int | None, before: dict, out: Place) -> Settled:
     """What the rows have that are there."""
     had = before.get("precision", "highest")
     precision = had if asked == "auto" else asked
@@ -101,7 +101,7 @@ def _as_before(asked: str, correct: int | None, before: dict, out: Path) -> Sett
     return Settled(precision, reason, _line(line, out))
 
 
-def _line(written: Any, out: Path) -> Any:
+def _line(written: Any, out: Place) -> Any:
     """The line that a manifest has."""
     import jax.numpy as jnp
 

@@ -31,6 +31,7 @@ from jepa_jax.commands.options import (
     Limit,
     MethodOrAuto,
     OnLost,
+    OutFolder,
     PrecisionOrAuto,
     Seed,
     Source,
@@ -44,6 +45,7 @@ from jepa_jax.commands.options import (
 from jepa_jax.commands.precisions import check_asked, settle
 from jepa_jax.commands.score_words import closing, say_changed
 from jepa_jax.commands.terminal import Progressing, plain_errors, say, warn_of_idle_gpu
+from jepa_jax.object_stores import Place
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
 
@@ -67,9 +69,7 @@ class _Rank(StrEnum):
 def score(
     source: Source,
     encoder: Encoder,
-    out: Annotated[
-        Path, typer.Option(help="Folder for the scores; the same command continues it.")
-    ],
+    out: OutFolder,
     method: Annotated[
         MethodOrAuto,
         typer.Option(help="Estimator; auto: the fastest that reaches --target-spearman."),
@@ -166,7 +166,7 @@ def score(
     )
     with plain_errors() as command, which as elsewhere:
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
-        check_apart(out)
+        check_apart(out, on_stores=True)
         check_settings(method_settings, [method.value])
         shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
 
@@ -307,7 +307,7 @@ def score(
             raise typer.Exit(1)
 
 
-def _automatic(encoder, source: Any, out: Path, **s):
+def _automatic(encoder, source: Any, out: Place, **s):
     """The fastest estimator that reaches the target on calibration images; says which."""
     from jepa_jax.calibration import load_calibration
     from jepa_jax.calibration.calibration import FACTS

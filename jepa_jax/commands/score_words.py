@@ -1,8 +1,7 @@
 """What `jepa-jax score` says of rows that have changed, and at its end."""
 
-from pathlib import Path
-
 from jepa_jax.commands.terminal import say, spelled
+from jepa_jax.object_stores import Place
 
 
 def _images(count: int) -> str:
@@ -18,7 +17,7 @@ def say_changed(id: str, *, rescored: bool) -> None:
     say(f"{spelled(id)} has another size or time than when it was scored: {what}", "yellow")
 
 
-def closing(summary, out: Path, changed: str) -> str:
+def closing(summary, out: Place, changed: str) -> str:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(summary.counts.items()))
     if summary.refined:
         counts += f", {summary.refined} scored again exactly"

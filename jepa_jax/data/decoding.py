@@ -15,6 +15,8 @@ from jepa_jax.data.files import open_regular
 from jepa_jax.data.memory import DECODING
 from jepa_jax.data.pixels import has_alpha, to_rgb, too_large
 from jepa_jax.data.record import UnreadableImage, is_storage_error
+from jepa_jax.data.stored_files import StoredFile
+from jepa_jax.object_stores import Address
 
 MAX_PIXELS = 89_478_485
 """The largest width x height decoded unless told otherwise: Pillow's own limit."""
@@ -26,12 +28,12 @@ _OF_DECODER = {"WEBP": 12, "AVIF": 7, "JPEG2000": 16, "TIFF": 4}
 
 
 def decode(
-    data: bytes | str | os.PathLike[str],
+    data: bytes | str | os.PathLike[str] | Address | StoredFile,
     *,
     max_pixels: int | None = MAX_PIXELS,
     longest_side: int | None = None,
 ) -> Image.Image:
-    """An image file, as its bytes or its path, decoded to 8-bit RGB.
+    """An image file, as its bytes, its path or address, decoded to 8-bit RGB.
 
     Any raster format Pillow decodes. The EXIF orientation is applied; of an animation, the first
     frame counts; transparency is composited on white; 16-bit grey is divided by 257; a float
@@ -58,6 +60,10 @@ def decode(
     if isinstance(data, (str, os.PathLike)):
         with open_regular(data) as file:
             return _decode(file, max_pixels, longest_side)
+    if isinstance(data, Address):
+        data = data.read_bytes()
+    elif isinstance(data, StoredFile):
+        data = data.read()
     with io.BytesIO(data) as file:
         return _decode(file, max_pixels, longest_side)
 

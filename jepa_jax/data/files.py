@@ -8,9 +8,12 @@ import os
 import stat
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import IO
 
 from jepa_jax.data.record import UnreadableImage
+from jepa_jax.data.stored_files import StoredFile
+from jepa_jax.object_stores import Address, Place
 
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -20,12 +23,25 @@ _KINDS = (
 )
 
 
-def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
-    """A regular file, or a link to one, open for reading.
+Readable = Path | StoredFile
+"""A file here, or one on an object store as it was when it was looked at."""
+
+
+def readable(path: Place) -> Readable:
+    """A file, of which a store is asked once what it is; `FileNotFoundError` where it has none."""
+    return StoredFile.at(path) if isinstance(path, Address) else path
+
+
+def open_regular(path: str | os.PathLike[str] | Address | StoredFile) -> IO[bytes]:
+    """A regular file, or a link to one, open for reading; on an object store, in ranges and ahead.
 
     Raises `UnreadableImage` for a named pipe, a socket or a device, whose reader could wait for
     ever, and `OSError` as `open` does.
     """
+    if isinstance(path, Address):
+        path = StoredFile.at(path)
+    if isinstance(path, StoredFile):
+        return path.open()
     refuse_special(path, os.stat(path))
     # Not blocking: the file may have become a pipe since.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -47,8 +63,8 @@ def refuse_special(path: str | os.PathLike[str], status: os.stat_result) -> None
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
 
 
-def file_stamp(path: str | os.PathLike[str]) -> str | None:
-    """The size and the time of change of a file, now; None if unknown.
+def file_stamp(path: str | os.PathLike[str] | Address) -> str | None:
+    """The size and the time of change of a file, now; None if unknown. On a store, its own mark.
 
     Another stamp, another content, as a rule; the same one does not say that it is the same.
 
@@ -56,13 +72,15 @@ def file_stamp(path: str | os.PathLike[str]) -> str | None:
     True
     """
     try:
+        if isinstance(path, Address):
+            return StoredFile.at(path).stamp
         status = os.stat(path)
     except (OSError, ValueError):
         return None
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-def stamp_of(*paths: str | os.PathLike[str]) -> Callable[[], str | None]:
+def stamp_of(*paths: str | os.PathLike[str] | Address) -> Callable[[], str | None]:
     """What gives the stamp that an archive or table has now, or its files, for all its records."""
     stamps = [file_stamp(path) for path in paths]
     known = [stamp for stamp in stamps if stamp is not None]

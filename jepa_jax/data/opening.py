@@ -22,6 +22,7 @@ from jepa_jax.data.sources.parquet import Parquet
 from jepa_jax.data.sources.shuffled import Shuffled
 from jepa_jax.data.sources.source import Chain, Records, Source
 from jepa_jax.data.sources.tar import Tar
+from jepa_jax.object_stores import Address, Place, is_address, place
 
 _HUB = "for a dataset of the Hugging Face hub write 'hf:owner/name'"
 _LISTS = (".txt", ".lst")
@@ -49,7 +50,12 @@ class _Options:
 
 
 def open_source(
-    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | Iterable[Record] | Any,
+    source: str
+    | os.PathLike[str]
+    | Address
+    | Sequence[str | os.PathLike[str]]
+    | Iterable[Record]
+    | Any,
     *,
     max_pixels: int | None = MAX_PIXELS,
     image_column: str | None = None,
@@ -62,6 +68,8 @@ def open_source(
       .parquet files with images, whichever it holds;
     - a file: an image, .tar, .tar.gz, .tgz, .parquet, .npz, or a .txt or .lst of paths;
     - a pattern such as 'shards/*.tar' or 'shards/{0000..0127}.tar': the files that match;
+    - any of these on an object store, but for .npz and folders saved by `datasets`:
+      's3://bucket/shards/', 'hf://datasets/owner/name/data' (`jepa_jax.object_stores`);
     - 'hf:owner/name', 'hf:owner/name:split', 'hf:owner/name/config:split';
     - a list of image paths, or of `Record`s; a dataset of the library `datasets`;
     - a `Source`: itself, and the options are then its own affair.
@@ -79,10 +87,11 @@ def open_source(
     'hf:owner/photos:train'
     """
     options = _Options(max_pixels, image_column, id_column, outside)
-    if isinstance(source, str) and source.startswith("hf:"):
+    if isinstance(source, str) and source.startswith("hf:") and "://" not in source:
         return HubDataset.from_spec(source, **options.of_table)
-    if isinstance(source, (str, os.PathLike)):
-        opened = _open_path(os.path.expanduser(os.fspath(source)), options)
+    if isinstance(source, (str, os.PathLike, Address)):
+        name = str(source) if isinstance(source, Address) else os.fspath(source)
+        opened = _open_path(os.path.expanduser(name), options)
         _check_columns(opened, options)
         _check_not_empty(opened)
         return opened
@@ -142,33 +151,33 @@ def open_again(
 
 
 def _open_path(name: str, options: _Options) -> Source:
-    path = Path(name)
+    path = place(name) if "://" in name else Path(name)
     if path.is_dir():
         return _open_folder(path, options)
     if path.exists():
         return _open_file(path, options)
     if is_pattern(name):
-        return _open_matches(name, matches(name), options)
+        return _open_matches(name, matches(str(path) if "://" in name else name), options)
+    if isinstance(path, Address):
+        raise FileNotFoundError(f"no file or folder '{path}'")
     where = f"(looked in {Path.cwd()})"
-    if "://" in name:
-        raise FileNotFoundError(f"no file or folder {name!r} {where}: addresses are not read")
     raise FileNotFoundError(f"no file or folder {name!r} {where}; {_HUB}")
 
 
-def _open_folder(path: Path, options: _Options) -> Source:
-    if DatasetFolder.recognises(path):
+def _open_folder(path: Place, options: _Options) -> Source:
+    if isinstance(path, Path) and DatasetFolder.recognises(path):
         return DatasetFolder(path, **options.of_table)
     folder = Folder(path, options.max_pixels)
     contents = Contents.of(folder, options.image_column)
     kind = contents.kind()
     if kind == IMAGE:
         return folder
-    files = [os.path.join(path, name) for name in contents.shards[kind]]
+    files = [str(path / name) for name in contents.shards[kind]]
     skipped = contents.left_out(kind)
     return _open_shards(str(path), files, options, top=str(path), skipped=skipped)
 
 
-def _open_file(path: Path, options: _Options) -> Source:
+def _open_file(path: Place, options: _Options) -> Source:
     kind = kind_of_file(path)
     if kind == "tar":
         return Tar(path, max_pixels=options.max_pixels)
@@ -177,6 +186,8 @@ def _open_file(path: Path, options: _Options) -> Source:
         table.check()
         return table
     if kind == "arrays":
+        if isinstance(path, Address):
+            raise ValueError(f"'{path}': .npz files are read from disks only; copy it")
         arrays = Npz(path, max_pixels=options.max_pixels)
         arrays.check()
         return arrays
@@ -196,7 +207,7 @@ def _open_file(path: Path, options: _Options) -> Source:
 def _open_matches(pattern: str, found: list[str], options: _Options) -> Source:
     tally, by_kind = Tally(), dict[str, list[str]]()
     for name in found:
-        if os.path.isdir(name):
+        if not is_address(name) and os.path.isdir(name):
             reason = "the pattern matches it, not what is in it: add '/**/*' and an ending"
             tally.add("folders", writable_id(name), reason)
         else:
@@ -224,15 +235,16 @@ def _open_shards(
     skipped: tuple[LeftOut, ...] = (),
 ) -> Source:
     # Ids begin with the path below the common folder: 'a/0.tar' and 'b/0.tar' must differ.
-    top = top or os.path.commonpath([os.path.dirname(os.path.abspath(file)) for file in files])
+    whole = lambda path: path if is_address(path) else os.path.abspath(path)
+    top = top or os.path.commonpath([os.path.dirname(whole(file)) for file in files])
     sources: list[Source] = []
     for file in files:
-        path = Path(file)
-        label = Path(os.path.relpath(os.path.abspath(file), os.path.abspath(top))).as_posix()
+        path = place(file)
+        label = Path(os.path.relpath(whole(file), whole(top))).as_posix()
         kind = kinds.shard_kind(file)
         if kind == "table":
             sources.append(Parquet(path, label, **options.of_table))
-        elif kind == "arrays":
+        elif kind == "arrays" and isinstance(path, Path):
             sources.append(Npz(path, label, options.max_pixels))
         else:
             sources.append(Tar(path, label, options.max_pixels))

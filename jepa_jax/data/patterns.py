@@ -8,6 +8,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
+
+from jepa_jax.object_stores import Address, is_address, place
 
 _MOST = 1_000_000
 _NUMBERS = re.compile(r"(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?")
@@ -45,7 +48,9 @@ def matches(pattern: str) -> list[str]:
     names = expand_braces(pattern)
     found, missing = dict[str, None](), []
     for name in names:
-        if not os.path.lexists(name) and glob.has_magic(name):
+        if is_address(name):
+            files = _at_store(name)
+        elif not os.path.lexists(name) and glob.has_magic(name):
             files = sorted(glob.glob(name, recursive=True))
         else:
             files = [name] if os.path.lexists(name) else []
@@ -56,8 +61,16 @@ def matches(pattern: str) -> list[str]:
         what = f"no file matches {pattern!r}"
         if len(names) > 1:
             what = f"{pattern!r} stands for {len(names)} names, and {len(missing)} match nothing"
-        raise FileNotFoundError(f"{what}, such as {missing[0]!r} (looked in {Path.cwd()})")
+        where = "" if is_address(pattern) else f" (looked in {Path.cwd()})"
+        raise FileNotFoundError(f"{what}, such as {missing[0]!r}{where}")
     return list(found)
+
+
+def _at_store(name: str) -> list[str]:
+    address = cast(Address, place(name))
+    if glob.has_magic(name):
+        return [str(found) for found in address.matches()]
+    return [name] if address.exists() else []
 
 
 def pattern_for(folder: str, endings: list[str], *, nested: bool) -> str:

@@ -19,6 +19,7 @@ from typing import Any, cast
 from PIL import Image
 
 from jepa_jax.data.record import Record, encodable, is_storage_error, original_name
+from jepa_jax.object_stores import OF_NETWORK, is_address, place
 
 RETRY_SECONDS = (1.0, 4.0, 15.0)
 """How long is waited before each new try of what the storage failed to give."""
@@ -35,11 +36,6 @@ _OF_STORAGE = {getattr(errno, name) for name in _NAMES if hasattr(errno, name)}
 _OF_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM}
 # The path itself is what is wrong: a folder, links that lead in a circle, a name of no file system.
 _OF_PATH = {errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
-# The libraries that read addresses have kinds of their own, not always of `OSError`.
-_OF_NETWORK = {
-    *("ConnectionError", "TimeoutError", "Timeout", "TimeoutException", "TransportError"),
-    *("ClientConnectionError", "HTTPError", "HTTPStatusError", "ClientResponseError"),
-}
 
 
 def is_of_storage(error: BaseException) -> bool:
@@ -60,7 +56,7 @@ def is_transient(error: BaseException) -> bool:
     if is_storage_error(error):
         return cast(OSError, error).errno not in _OF_PATH
     names = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, MemoryError) or bool(names & _OF_NETWORK)
+    return isinstance(error, MemoryError) or bool(names & OF_NETWORK)
 
 
 def was_transient(text: str | None) -> bool:
@@ -74,7 +70,7 @@ def was_transient(text: str | None) -> bool:
     if isinstance(of_system, type) and issubclass(of_system, OSError) and rest.startswith("[Errno"):
         number = rest.removeprefix("[Errno").partition("]")[0].strip()
         return not (number.isdecimal() and int(number) in _OF_PATH)
-    return kind == "MemoryError" or kind in _OF_NETWORK
+    return kind == "MemoryError" or kind in OF_NETWORK
 
 
 def in_words(error: BaseException) -> str:
@@ -167,6 +163,8 @@ def _names(source: Any) -> Iterator[str]:
 def _identity(path: str) -> tuple[int, int] | None:
     """What tells the file or folder at a path from another one there."""
     try:
+        if is_address(path):
+            return (0, 0) if place(path).exists() else None
         status = os.stat(path)
     except (OSError, ValueError):
         return None
@@ -181,7 +179,7 @@ def _is_gone(path: str, identity: tuple[int, int] | None) -> bool:
     if identity is None or _identity(path) != identity:
         return True
     try:
-        if not os.path.isdir(path):
+        if is_address(path) or not os.path.isdir(path):
             return False
         with os.scandir(path) as entries:
             return next(entries, None) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from jepa_jax.data.decoding import decode
 from jepa_jax.data.files import file_stamp
 from jepa_jax.data.record import UnreadableImage
+from jepa_jax.object_stores import Address, Place
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class TablePaths:
     data set of the Hugging Face hub ('owner/name') whose own addresses are.
     """
 
-    root: Path
+    root: Place
     outside: bool = False
     hub: str = ""
 
@@ -35,16 +37,27 @@ class TablePaths:
 
             with fsspec.open(path, "rb") as file:
                 return decode(file.read(), max_pixels=max_pixels)  # pyright: ignore
-        file = os.path.join(self.root, path)
-        if not self.outside and not _is_below(self.root, file):
+        file = self._file(path)
+        if file is None:
             raise UnreadableImage(f"the table names a file outside of its folder, {path!r}: {_HOW}")
         return decode(file, max_pixels=max_pixels)
 
     def stamp(self, path: str) -> str | None:
         """The stamp of the file at a path; None of an address, and where it is not followed."""
+        if "://" in path or isinstance(self.root, Address):
+            return None  # Each would be a request.
+        file = self._file(path)
+        return None if file is None else file_stamp(file)
+
+    def _file(self, path: str) -> str | Address | None:
+        """What a path without a scheme names; None where that is not to be followed."""
+        if isinstance(self.root, Address):
+            scheme, _, top = self.root.url.partition("://")
+            name = posixpath.normpath(posixpath.join("/" + top, path)).lstrip("/")
+            below = name.startswith(f"{top}/")
+            return Address(f"{scheme}://{name}") if self.outside or below else None
         file = os.path.join(self.root, path)
-        followed = "://" not in path and (self.outside or _is_below(self.root, file))
-        return file_stamp(file) if followed else None
+        return file if self.outside or _is_below(self.root, file) else None
 
     def _is_of_hub(self, address: str) -> bool:
         """Whether the innermost of an address's parts is in the data set itself."""

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from jepa_jax.calibration import Calibration, load_calibration
@@ -101,7 +100,7 @@ def _calibration(
     """Fingerprints of the images that a sketch was calibrated on, and a note where unknown."""
     if calibration is None:
         folders = [t.folder / CALIBRATION for t in tables if t.method == "sketch"]
-        there = [folder for folder in folders if Path(folder).is_dir()]
+        there = [folder for folder in folders if folder.is_dir()]
         if not there:
             return None, [
                 "calibration: which images the sketch was calibrated on is not known; give it "

@@ -3,13 +3,13 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jepa_jax.data.opening import open_again
 from jepa_jax.evaluation.features import Features
+from jepa_jax.object_stores import Place
 from jepa_jax.store.manifest import incomparable_settings
 from jepa_jax.store.table import read_embeddings, read_scores
 
@@ -21,7 +21,7 @@ _COLUMNS = ("jepa_score", "log_frobenius", "bits_per_pixel")
 class ScoredSet:
     """A folder's features, its locked settings, and its rows that have no score, by status."""
 
-    folder: Path
+    folder: Place
     features: Features
     settings: dict[str, Any]
     failed: dict[str, int]
@@ -41,7 +41,7 @@ class ScoredSet:
             return name
 
 
-def read_set(folder: str | Path) -> ScoredSet:
+def read_set(folder: str | Place) -> ScoredSet:
     """The rows of a scores folder that have a score, as `Features`.
 
     `embedding`, `log_frobenius` and `bits_per_pixel` are there where the folder was made with

@@ -15,6 +15,7 @@ from jepa_jax.atomic_files import replace
 from jepa_jax.data import HubDataset
 from jepa_jax.data.files import open_regular
 from jepa_jax.data.opening import open_again
+from jepa_jax.object_stores import Place
 from jepa_jax.report import statistics, words
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
@@ -75,7 +76,7 @@ class Written:
 
 
 def write_report(
-    folder: str | Path,
+    folder: str | Place,
     path: str | Path,
     settings: ReportSettings = ReportSettings(),
     *,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jepa_jax.data.storage import StorageFailed
+from jepa_jax.object_stores import place
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.cluster_joining import join
 from jepa_jax.scoring.cluster_worker import Given, Hello, Turn, Worker, versions
@@ -126,7 +127,8 @@ class Ray:
     def begin(self, scorer: BatchScorer, reporting: Reporting) -> dict[str, Any]:
         """Starts workers, and waits for one: what the manifest says of the device."""
         self._recipe = pickle.dumps(Recipe.of(scorer))
-        self._out, self._run = os.path.abspath(reporting.out), reporting.status.run
+        out, self._run = reporting.out, reporting.status.run
+        self._out = os.path.abspath(out) if isinstance(out, Path) else str(out)
         self._connect()
         # Those of a run before are asked again: whether they see this folder.
         self._first, self._kinds = None, set()
@@ -140,7 +142,7 @@ class Ray:
     def run(self, task: Task, shards: Iterable[Shard], reporting: Reporting) -> None:
         """Does all `shards`."""
         hand = HandingOut(task, shards, reporting.row, self.on_lost)
-        elsewhere: dict[str, Any] = {"scorer": None, "writing": None, "out": Path(self._out)}
+        elsewhere: dict[str, Any] = {"scorer": None, "writing": None, "out": place(self._out)}
         sent = self._cloudpickle(dataclasses.replace(task, **elsewhere))
         self._recipe = pickle.dumps(Recipe.of(task.scorer))
         try:

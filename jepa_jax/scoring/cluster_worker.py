@@ -13,10 +13,10 @@ import threading
 import traceback
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from jepa_jax.data.record import Record
+from jepa_jax.object_stores import Place, place
 from jepa_jax.scoring.handing_out import ONE_AT_A_TIME
 from jepa_jax.store.run_status import read_status
 from jepa_jax.store.schema import LONG
@@ -127,11 +127,12 @@ class Worker:
         does not see the folder `out` of the `run`."""
         from jepa_jax.scoring.known_answers import check_device
 
-        found = read_status(Path(out)).get("run")
+        found = read_status(place(out)).get("run")
         if found != run:
             raise Refused(
                 f"{socket.gethostname()} does not see the folder {out} as it is on the machine "
-                "that the run was started on: it must lie on a file system that all nodes share"
+                "that the run was started on: it must lie on a file system that all nodes share, "
+                "or on an object store that they may read"
             )
         scorer = self._scorer(recipe)
         return check_device(scorer.precision, scorer.devices)
@@ -145,7 +146,7 @@ class Worker:
             made,
             scorer=self._scorer(recipe),
             storage=made.storage.here(),
-            writing=lambda write, rows: self._writing(write, rows, Path(out), run),
+            writing=lambda write, rows: self._writing(write, rows, place(out), run),
         )
 
     def turn(self, given: bytes, close: bool) -> Turn:
@@ -250,7 +251,7 @@ class Worker:
             if self._made == self._written:
                 self._changed.notify_all()
 
-    def _writing(self, write: Any, rows: int, out: Path, run: str) -> None:
+    def _writing(self, write: Any, rows: int, out: Place, run: str) -> None:
         status = read_status(out)
         if status.get("run") != run or self._hello.number in status.get("lost", ()):
             raise NotOfThisRun(f"{out} is another run's, or this worker is taken for lost")

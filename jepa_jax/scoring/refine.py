@@ -7,14 +7,15 @@ fraction of the cost; the tails, where its error would decide, get the exact sco
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 
 from jepa_jax.data import Record, Source
+from jepa_jax.object_stores import Place
 from jepa_jax.products import Precision
 from jepa_jax.scoring.rows import make_row
 from jepa_jax.scoring.work import OnRow, Shard, ShardWriter, Task, scored_items
+from jepa_jax.store.files import each
 from jepa_jax.store.folder import shard_path, shard_paths
 from jepa_jax.store.schema import STAMP
 from jepa_jax.store.shards import read_table
@@ -64,7 +65,7 @@ class Unrefined:
     chosen: int
 
     @classmethod
-    def of(cls, out: Path, refinement: Refinement) -> "Unrefined":
+    def of(cls, out: Place, refinement: Refinement) -> "Unrefined":
         """Read from the folder's rows. Memory: 10 bytes a row."""
         scores, flags, done = _first_pass(shard_paths(out))
         chosen = select(scores, flags, refinement)
@@ -127,11 +128,11 @@ def refine_shards(task: Task, shards: Iterable[Shard], on_row: OnRow) -> None:
         writer.flush()
 
 
-def _first_pass(paths: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _first_pass(paths: list[Place]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of every row: the first method's score (NaN where none), the flag, and whether refined."""
     scores, flags, done = [np.zeros(0)], [np.zeros(0, bool)], [np.zeros(0, bool)]
-    for path in paths:
-        table = read_table(path, ["jepa_score", "sketch_score", "flagged", "method"])
+    columns = ["jepa_score", "sketch_score", "flagged", "method"]
+    for table in each(paths, lambda path: read_table(path, columns)):
         refined = np.array([m == "exact" for m in table["method"].to_pylist()], bool)
         first, kept = (
             table[name].to_numpy().astype(np.float64) for name in ("jepa_score", "sketch_score")

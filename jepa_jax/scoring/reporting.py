@@ -8,9 +8,9 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from jepa_jax.object_stores import Place
 from jepa_jax.scoring.work import OnRow
 from jepa_jax.store.run_status import RunStatus, WorkerStatus
 
@@ -47,16 +47,19 @@ class Reporting:
     """The status of one run in the folder `out`; a context manager that notes how it ends.
 
     `on_row` is called for every row, `on_status` with every status: at least every second where an
-    engine waits for its workers. Whatever they raise ends the run.
+    engine waits for its workers. Whatever they raise ends the run, as does what `check` raises,
+    before each write.
     """
 
     def __init__(
         self,
-        out: Path,
+        out: Place,
         engine: str,
         on_row: OnRow | None,
         on_status: Callable[[RunStatus], None] | None,
+        check: Callable[[], None] = lambda: None,
     ):
+        self._check = check
         self.out, self._on_row, self._on_status = out, on_row, on_status
         self.counts, self._errors = Counter[str](), Counter[str]()
         self._rate, self._began, self._written = Rate(), time.monotonic(), 0.0
@@ -77,7 +80,11 @@ class Reporting:
         stopped = kind is not None and issubclass(kind, KeyboardInterrupt)
         state = "finished" if kind is None else "stopped" if stopped else "failed"
         self.status = dataclasses.replace(self.status, state=state, workers=())
-        self._write()
+        try:
+            self._write()
+        except OSError:
+            if kind is None:  # Else what ended the run is to be told.
+                raise
 
     def begin(self, doing: str, total: int | None, there: int) -> Counter[str]:
         """Begins a pass over so many rows in all, some of them there before; returns the counts of
@@ -119,6 +126,7 @@ class Reporting:
             self._write()
 
     def _write(self) -> None:
+        self._check()
         self._written = time.monotonic()
         self._count()
         self.status.write(self.out)

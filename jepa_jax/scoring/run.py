@@ -7,7 +7,6 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import jax
@@ -20,6 +19,7 @@ from jepa_jax.data.storage import Storage
 from jepa_jax.estimators.corrected import Corrected
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.estimator import Sketch
+from jepa_jax.object_stores import Place, place
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.engines import Engine, Local
 from jepa_jax.scoring.refine import REFINED_AT, Refinement, Unrefined, refine_shards
@@ -36,6 +36,7 @@ from jepa_jax.scoring.work import (
     count_again,
     score_shards,
 )
+from jepa_jax.store.files import each
 from jepa_jax.store.folder import check_scores_folder, locked, shard_paths
 from jepa_jax.store.manifest import check_manifest, make_settings, refuse_other_settings
 from jepa_jax.store.run_status import RunStatus
@@ -54,7 +55,7 @@ class Summary:
     scored, which were done again or kept, as was asked for.
     """
 
-    out: Path
+    out: Place
     counts: dict[str, int]
     resumed: int
     seconds: float
@@ -71,7 +72,7 @@ class Summary:
 def run(
     scorer: BatchScorer,
     source: Any,
-    out: str | Path,
+    out: str | Place,
     *,
     views: int = 1,
     store: Iterable[str] = (),
@@ -90,6 +91,8 @@ def run(
     facts: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
+
+    `out` may lie on an object store ('s3://bucket/scores').
 
     `source`: whatever `jepa_jax.data.open_source` takes. `views`: 1 for the image itself, N for Eq.
     4 over N random views (column `views`). `store`: groups of columns, of "embedding", "spectrum"
@@ -128,7 +131,7 @@ def run(
     {'ok': 1}
     """
     started = time.monotonic()
-    out, store = Path(out), tuple(dict.fromkeys(store))
+    out, store = place(out), tuple(dict.fromkeys(store))
     _check_numbers(views=views, shard_size=shard_size, workers=workers, limit=limit)
     if retry not in (None, "failed", "all"):
         raise ValueError(f"`retry` must be 'failed', 'all' or None, got {retry!r}")
@@ -159,9 +162,13 @@ def run(
     engine, encoder = engine or Local(), {"encoder": scorer.encoder.name}
     refined = Counter[str]()
 
-    with locked(out):
+    def writing(write: Callable[[], None], rows: int) -> None:
+        check()
+        write()
+
+    with locked(out) as check:
         refuse_other_settings(out, settings, encoder)  # Before anything else is begun.
-        with Reporting(out, engine.name, on_row, on_status) as reporting:
+        with Reporting(out, engine.name, on_row, on_status, check) as reporting:
             found = _facts(scorer) | engine.begin(scorer, reporting)
             found["left_out"] = as_facts(left_out(opened))
             check_manifest(out, settings, found, of_first=facts)
@@ -169,12 +176,12 @@ def run(
             total = opened.count()
             if total is not None:
                 total = part.rows(total if limit is None else min(total, limit), shard_size)
-            done = sum(map(count_rows, shard_paths(out))) - count_again(out, retry)
+            done = sum(each(shard_paths(out), count_rows)) - count_again(out, retry)
             if on_start is not None:
                 on_start(total, done)
             counts = reporting.begin("scoring", total, done)
             try:
-                task = Task(scorer, out, rows, score_shards, storage, retry)
+                task = Task(scorer, out, rows, score_shards, storage, retry, writing)
                 engine.run(task, pending, reporting)
             finally:
                 scorer.close()
@@ -185,7 +192,7 @@ def run(
                 refined = reporting.begin("refining", again.chosen, again.chosen - again.left)
                 exact = scorer_that_returns(scorer.with_estimator(Exact(), REFINED_AT), store)
                 exactly = dataclasses.replace(rows, method="exact")
-                task = Task(exact, out, exactly, refine_shards, storage)
+                task = Task(exact, out, exactly, refine_shards, storage, writing=writing)
                 shards = again.shards(opened, shard_size)
                 try:
                     engine.run(task, shards, reporting)
@@ -211,7 +218,7 @@ def run(
 def check_before_choosing(
     scorer: BatchScorer,
     source: Any,
-    out: str | Path,
+    out: str | Place,
     *,
     views: int = 1,
     store: Iterable[str] = (),
@@ -221,7 +228,7 @@ def check_before_choosing(
 
     Returns whether the folder has rows, and those of an exact method.
     """
-    out, rows = Path(out), RowSettings("", views, tuple(store), shard_size=shard_size)
+    out, rows = place(out), RowSettings("", views, tuple(store), shard_size=shard_size)
     unknown = "one that is still to be chosen (name it by --method)"
     check_store(rows.store, views, lambda name: False, unknown)
     settings = describe(scorer, open_source(source), rows, None)

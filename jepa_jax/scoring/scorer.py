@@ -1,8 +1,8 @@
 """`Scorer`: an encoder and an estimator, for images in memory and for streams of them."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jepa_jax.object_stores import Place
 from jepa_jax.scoring.batch_scorer import BatchScorer
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Scorer(BatchScorer):
     ((2,), [62, 62])
     """
 
-    def run(self, source: Any, out: str | Path, **settings: Any) -> "Summary":
+    def run(self, source: Any, out: str | Place, **settings: Any) -> "Summary":
         """Scores a stream of images into a folder of Parquet shards: `jepa_jax.scoring.run.run`."""
         # Here: scores in memory need no tables.
         from jepa_jax.scoring.run import run

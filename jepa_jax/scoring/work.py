@@ -9,19 +9,20 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from jepa_jax.data import Record, Source
 from jepa_jax.data.storage import Storage, was_transient
+from jepa_jax.object_stores import Place
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.rows import Prepared, make_row, prepare
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.stages import ROW, WRITING, stage
 from jepa_jax.scoring.stream import ahead, scored
-from jepa_jax.store.folder import shard_path, shard_paths
+from jepa_jax.store.files import each
+from jepa_jax.store.folder import shard_index, shard_path, shard_paths
 from jepa_jax.store.schema import STAMP, schema
 from jepa_jax.store.shards import read_rows, read_table, write_rows
 
@@ -29,6 +30,8 @@ from jepa_jax.store.shards import read_rows, read_table, write_rows
 FLUSH_SECONDS = 30.0
 
 OnRow = Callable[[dict[str, Any]], None]
+
+_Known = tuple[str, str, str | None, str | None]
 
 Items = list[tuple[int, Record]]
 """Records with their places in a file of the output."""
@@ -124,7 +127,7 @@ class Task:
     """
 
     scorer: BatchScorer
-    out: Path
+    out: Place
     rows: RowSettings
     work: "Callable[[Task, Iterable[Shard], OnRow], None]"
     storage: Storage = dataclasses.field(default_factory=Storage)
@@ -154,7 +157,7 @@ class Pending:
     def __init__(
         self,
         source: Source,
-        out: Path,
+        out: Place,
         shard_size: int,
         limit: int | None,
         retry: Retry | None = None,
@@ -172,11 +175,17 @@ class Pending:
 
     def __iter__(self) -> Iterator[Shard]:
         records = itertools.islice(iter(self.source), self.limit)
+        of_part = [path for path in shard_paths(self.out) if self.part.has(shard_index(path))]
+        there = zip(map(shard_index, of_part), each(of_part, _there), strict=True)
+        nearest = next(there, None)
         for index in itertools.count():
             begin = self._drawn = index * self.shard_size
             of_shard = itertools.islice(records, self.shard_size)
             if self.part.has(index):
-                items = self._items(index, of_shard)
+                rows = list[_Known]()
+                if nearest is not None and nearest[0] == index:
+                    rows, nearest = nearest[1], next(there, None)
+                items = self._items(index, rows, of_shard)
                 first = next(items, None)
                 if first is not None:
                     yield Shard(index, itertools.chain([first], items))
@@ -185,10 +194,11 @@ class Pending:
             if self._drawn < begin + self.shard_size:
                 return
 
-    def _items(self, index: int, records: Iterator[Record]) -> Iterator[tuple[int, Record]]:
+    def _items(
+        self, index: int, there: list[_Known], records: Iterator[Record]
+    ) -> Iterator[tuple[int, Record]]:
         """The records of a shard that need a row, with their places; the others are checked."""
         path = shard_path(self.out, index)
-        there = _there(path) if path.exists() else []
         for place, (expected, status, error, stamp) in enumerate(there):
             record = next(records, None)
             if record is None and self._drawn == self.limit:
@@ -239,14 +249,15 @@ def again(retry: Retry | None, status: str, error: str | None) -> bool:
     )
 
 
-def count_again(out: Path, retry: Retry | None) -> int:
+def count_again(out: Place, retry: Retry | None) -> int:
     """How many of a folder's rows are to be done again."""
     if retry is None:
         return 0
-    return sum(again(retry, row[1], row[2]) for path in shard_paths(out) for row in _there(path))
+    files = each(shard_paths(out), _there)
+    return sum(again(retry, status, error) for rows in files for _, status, error, _ in rows)
 
 
-def _there(path: Path) -> list[tuple[str, str, str | None, str | None]]:
+def _there(path: Place) -> list[_Known]:
     """The id, status, error and stamp of a shard's rows."""
     table = read_table(path, ["id", "status", "error"], optional=[STAMP])
     columns = [column.to_pylist() for column in table.columns]

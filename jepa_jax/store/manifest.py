@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jepa_jax.atomic_files import replace_text
+from jepa_jax.object_stores import Address, Place, place
+from jepa_jax.store.files import put_text
 from jepa_jax.store.folder import MANIFEST, shard_paths
 from jepa_jax.version import NUMERICS
 
@@ -60,7 +61,7 @@ def make_settings(
 
 
 def check_manifest(
-    out: Path,
+    out: Place,
     settings: dict[str, Any],
     facts: dict[str, Any],
     *,
@@ -83,7 +84,7 @@ def check_manifest(
 
 
 def refuse_other_settings(
-    out: Path, settings: dict[str, Any], facts: dict[str, Any], *, but: tuple[str, ...] = ()
+    out: Place, settings: dict[str, Any], facts: dict[str, Any], *, but: tuple[str, ...] = ()
 ) -> dict[str, Any] | None:
     """The manifest of a folder that has rows, None of one that has none.
 
@@ -122,14 +123,15 @@ def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in _OF_ONE_RUN}
 
 
-def _write(out: Path, content: dict[str, Any]) -> None:
-    replace_text(out / MANIFEST, json.dumps(content, indent=2) + "\n")
+def _write(out: Place, content: dict[str, Any]) -> None:
+    put_text(out / MANIFEST, json.dumps(content, indent=2) + "\n")
 
 
-def read_manifest(out: Path) -> dict[str, Any]:
+def read_manifest(out: str | Place) -> dict[str, Any]:
     """The manifest of a scores folder; `FileNotFoundError` or `ValueError` where there is none.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from jepa_jax.store import read_manifest
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -137,7 +139,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
     >>> read_manifest(out)["settings"]
     {'source': 'photos/'}
     """
-    path = Path(out) / MANIFEST
+    path = place(out) / MANIFEST
     if not path.is_file():
         raise FileNotFoundError(f"no {MANIFEST} in {out}: not a folder of scores")
     # Not above: pydantic takes longer to import than all that a folder of other files needs.
@@ -158,7 +160,15 @@ def read_manifest(out: Path) -> dict[str, Any]:
 
 def is_scores_folder(source: Any) -> bool:
     """Whether `source` is a folder that `score` made."""
-    return isinstance(source, (str, Path)) and (Path(source) / MANIFEST).is_file()
+    return isinstance(source, (str, Path, Address)) and _has_manifest(source)
+
+
+def _has_manifest(source: str | Place) -> bool:
+    try:
+        folder = place(source)
+    except ValueError:  # An address of another kind.
+        return False
+    return (folder / MANIFEST).is_file()
 
 
 def incomparable_settings(

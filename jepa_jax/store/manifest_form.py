@@ -1,11 +1,11 @@
 """What a manifest must be to be read: the types of the fields that this package uses."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from jepa_jax.checked_json import Fields, checked, of_file, read_json, whole
+from jepa_jax.object_stores import Place
 
 _MOST = 2**62
 _Count = Annotated[int, whole(1, _MOST)]
@@ -59,7 +59,7 @@ class _Manifest(Fields):
     facts: Annotated[_Facts, Field(description="an object")]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Place) -> dict[str, Any]:
     """The content of a manifest; `ValueError` names the file, each field that does not fit, what
     was expected and what arrived."""
     content = read_json(path)

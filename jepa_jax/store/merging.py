@@ -5,23 +5,26 @@ import filecmp
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jepa_jax.atomic_files import create
-from jepa_jax.store.folder import check_scores_folder, locked, shard_paths
+from jepa_jax import atomic_files
+from jepa_jax.object_stores import Place, place
+from jepa_jax.store.files import each, names, put, read
+from jepa_jax.store.folder import check_scores_folder, locked, shard_index, shard_paths
 from jepa_jax.store.manifest import PART, check_manifest, differing_settings, read_manifest
 from jepa_jax.store.run_status import RunStatus
 from jepa_jax.store.shards import read_ids
 
 
-def merge(parts: Sequence[str | Path], out: str | Path, *, incomplete: bool = False) -> int:
+def merge(parts: Sequence[str | Place], out: str | Place, *, incomplete: bool = False) -> int:
     """Puts the parts of a run (`jepa-jax score --part`) into the folder `out`; returns its rows.
 
-    Files are linked where the file system can, else copied; the parts stay. The command without
+    Files are linked where the file system can, else copied, from and to object stores too; the
+    parts stay. The command without
     `--part` continues the folder. `incomplete`: parts may be missing or unfinished, and what lacks
     is what that command then does.
 
@@ -41,28 +44,29 @@ def merge(parts: Sequence[str | Path], out: str | Path, *, incomplete: bool = Fa
     >>> merge([top / "1", top / "2"], top / "scores")
     41
     """
-    folders, out = [Path(part) for part in parts], Path(out)
-    if out.resolve() in {folder.resolve() for folder in folders}:
+    folders, out = [place(part) for part in parts], place(out)
+    if _itself(out) in map(_itself, folders):
         raise ValueError(f"{out} is one of the parts: give a new folder")
     settings, facts = _checked(folders, incomplete)
-    shards = {int(path.stem[7:]): path for folder in folders for path in shard_paths(folder)}
+    shards = {shard_index(path): path for folder in folders for path in shard_paths(folder)}
     shards = dict(sorted(shards.items()))
-    hashes = {index: _hashes(path) for index, path in shards.items()}
+    hashes = dict(zip(shards, each(shards.values(), _hashes), strict=True))
     if not incomplete:
         _check_whole(shards, hashes, settings["shard_size"])
     _check_once(shards, hashes)
     check_scores_folder(out)
-    with locked(out):
+    with locked(out) as check:
         check_manifest(out, settings, facts)
+        there = set(names(out))
         for path in shards.values():
-            _put(path, out / path.name)
+            _put(path, out / path.name, path.name in there, check)
     return sum(map(len, hashes.values()))
 
 
-def _checked(folders: list[Path], incomplete: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _checked(folders: list[Place], incomplete: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings and facts of the whole, of parts that belong together."""
     first: dict[str, Any] = {}
-    seen: dict[int, Path] = {}
+    seen: dict[int, Place] = {}
     settings: dict[str, Any] = {}
     facts: list[dict[str, Any]] = []
     for folder in folders:
@@ -102,7 +106,7 @@ def _checked(folders: list[Path], incomplete: bool) -> tuple[dict[str, Any], dic
     return settings, whole | ({"continued": others} if others else {})
 
 
-def _check_whole(shards: dict[int, Path], hashes: dict[int, np.ndarray], size: int) -> None:
+def _check_whole(shards: dict[int, Place], hashes: dict[int, np.ndarray], size: int) -> None:
     """Raises where a file of the whole is missing, or one but the last has not `size` rows."""
     last = max(shards, default=-1)
     for index in range(last + 1):
@@ -116,11 +120,11 @@ def _check_whole(shards: dict[int, Path], hashes: dict[int, np.ndarray], size: i
             )
 
 
-def _check_once(shards: dict[int, Path], hashes: dict[int, np.ndarray]) -> None:
+def _check_once(shards: dict[int, Place], hashes: dict[int, np.ndarray]) -> None:
     """Raises where an id comes twice."""
     everything = np.sort(np.concatenate([*hashes.values(), np.zeros(0, np.uint64)]))
     twice = set(everything[1:][everything[1:] == everything[:-1]].tolist())
-    where: dict[str, Path] = {}
+    where: dict[str, Place] = {}
     for path in shards.values() if twice else ():
         for name in read_ids(path):
             if _hash(name) not in twice:
@@ -133,7 +137,7 @@ def _check_once(shards: dict[int, Path], hashes: dict[int, np.ndarray]) -> None:
             where[name] = path
 
 
-def _hashes(path: Path) -> np.ndarray:
+def _hashes(path: Place) -> np.ndarray:
     return np.array([_hash(name) for name in read_ids(path)], np.uint64)
 
 
@@ -142,14 +146,33 @@ def _hash(name: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _put(path: Path, place: Path) -> None:
+def _itself(folder: Place) -> Place:
+    """A folder by the one name that tells whether two are the same."""
+    return folder.resolve() if isinstance(folder, Path) else folder
+
+
+def _put(path: Place, target: Place, is_there: bool, check: Callable[[], None]) -> None:
     """A link to a file, or a copy; what is there already from an interrupted merge stays."""
-    if place.exists():
-        if filecmp.cmp(path, place, shallow=False):
+    if is_there:
+        if _are_equal(path, target):
             return
-        raise ValueError(f"{place} is there, and is not {path}: give an empty or new folder")
+        raise ValueError(f"{target} is there, and is not {path}: give an empty or new folder")
+    check()
+    if isinstance(path, Path) and isinstance(target, Path):
+        _link_or_copy(path, target)
+    else:
+        put(target, read(path))
+
+
+def _are_equal(path: Place, other: Place) -> bool:
+    if isinstance(path, Path) and isinstance(other, Path):
+        return filecmp.cmp(path, other, shallow=False)
+    return read(path) == read(other)
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
     with contextlib.suppress(OSError):
-        os.link(path, place)
+        os.link(path, target)
         return
     with path.open("rb") as file:
-        create(place, lambda new: shutil.copyfileobj(file, new))
+        atomic_files.create(target, lambda new: shutil.copyfileobj(file, new))

@@ -8,10 +8,10 @@ taken for lost, writes no more (`jepa_jax.scoring.cluster_worker`).
 import dataclasses
 import datetime
 import json
-from pathlib import Path
 from typing import Any
 
-from jepa_jax.atomic_files import replace_text
+from jepa_jax.object_stores import Place
+from jepa_jax.store.files import put_text, read
 from jepa_jax.store.folder import STATUS, is_written_to
 
 
@@ -77,14 +77,14 @@ class RunStatus:
             return None
         return max(0, self.total - self.there - self.rows) / self.recent
 
-    def write(self, out: Path) -> None:
+    def write(self, out: Place) -> None:
         """Puts it into its folder, with the time."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         content = dataclasses.asdict(dataclasses.replace(self, updated=now))
-        replace_text(out / STATUS, json.dumps(content, indent=1) + "\n")
+        put_text(out / STATUS, json.dumps(content, indent=1) + "\n")
 
     @classmethod
-    def read(cls, out: Path) -> "RunStatus | None":
+    def read(cls, out: Place) -> "RunStatus | None":
         """That of a folder; None where there is none, or what is no such file.
 
         One that says "running" though no process holds the folder was killed: "killed".
@@ -100,10 +100,10 @@ class RunStatus:
         return status
 
 
-def read_status(out: Path) -> dict[str, Any]:
+def read_status(out: Place) -> dict[str, Any]:
     """The file's content as it is; empty where there is none that can be read."""
     try:
-        found = json.loads((out / STATUS).read_text(encoding="utf-8"))
+        found = json.loads(read(out / STATUS))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -17,9 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jepa_jax.atomic_files import replace
+from jepa_jax.object_stores import Address, Place
+from jepa_jax.store.files import put
 
 _DIGESTS = b"jepa_jax.digests"
+# More than a footer of ours has.
+_FOOTER = 1 << 15
 # What PyArrow raises on a file that is not as it was written.
 _DAMAGE = (
     *(pa.ArrowException, OSError, ValueError, TypeError, KeyError),
@@ -28,7 +31,7 @@ _DAMAGE = (
 
 
 def read_table(
-    path: Path,
+    path: Place,
     columns: Sequence[str] | None = None,
     *,
     optional: Sequence[str] = (),
@@ -55,26 +58,26 @@ def read_table(
         return table.select(names).replace_schema_metadata(None)
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: Place) -> list[str]:
     """The names of a shard's columns; `ValueError` as `read_table`."""
-    with _opened(path) as raw:
+    with _opened(path, _FOOTER) as raw:
         schema = pq.read_schema(raw)
         return list(_digests(schema) or schema.names)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Place) -> list[dict[str, Any]]:
     """A shard's rows; `ValueError` as `read_table`."""
     return read_table(path).to_pylist()
 
 
-def read_ids(path: Path) -> list[str]:
+def read_ids(path: Place) -> list[str]:
     """The ids of a shard's rows; `ValueError` as `read_table`."""
     return read_table(path, ["id"])["id"].to_pylist()
 
 
-def count_rows(path: Path) -> int:
+def count_rows(path: Place) -> int:
     """The number of a shard's rows, from its footer alone; `ValueError` as `read_table`."""
-    with _opened(path) as raw:
+    with _opened(path, _FOOTER) as raw:
         footer = pq.read_metadata(raw)
         groups = sum(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
         if footer.num_rows != groups:
@@ -82,23 +85,26 @@ def count_rows(path: Path) -> int:
         return groups
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
+def write_rows(path: Place, rows: list[dict[str, Any]], columns: pa.Schema) -> None:
     """Writes a whole shard, or nothing: readers never see half a file, even after a power cut."""
     table = pa.Table.from_pylist(rows, columns)
     digests = {name: _digest(table[name]) for name in table.column_names}
     table = table.replace_schema_metadata({_DIGESTS: json.dumps(digests).encode()})
-    replace(
-        path,
-        lambda file: pq.write_table(table, file, compression="zstd", write_page_checksum=True),
-    )
+    file = pa.BufferOutputStream()
+    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+    put(path, file.getvalue().to_pybytes())
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[pa.NativeFile]:
-    """A shard, open, its name UTF-8 or not. Errors on a file that is not
-    as it was written become one that names it and says what to do."""
+def _opened(path: Place, last: int | None = None) -> Iterator[pa.NativeFile]:
+    """A shard, open, its name UTF-8 or not; of an object store in memory, and its `last` bytes are
+    enough. Errors on a file that is not as it was written become one that names it and says what to
+    do."""
+    # Outside: a store that fails is no damage of the file.
+    data = _read(path, last) if isinstance(path, Address) else b""
     try:
-        with pa.OSFile(os.fsencode(path)) as file:
+        local = isinstance(path, Path)
+        with pa.OSFile(os.fsencode(path)) if local else pa.BufferReader(data) as file:
             yield file
     except _DAMAGE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -106,6 +112,17 @@ def _opened(path: Path) -> Iterator[pa.NativeFile]:
             f"{path} is damaged or no file of scores ({reason}): delete it, and the same "
             "`jepa-jax score` command makes its rows anew"
         ) from error
+
+
+def _read(path: Address, last: int | None) -> bytes:
+    """A file's bytes, its `last` ones where a whole footer is among these."""
+    if last is not None:
+        size = path.size()
+        data = path.read_range(max(0, size - last), size)
+        # The footer's length, and "PAR1".
+        if len(data) >= 8 and int.from_bytes(data[-8:-4], "little") <= len(data) - 8:
+            return data
+    return path.read_bytes()
 
 
 def _digests(schema: pa.Schema) -> dict[str, str]:

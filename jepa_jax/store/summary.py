@@ -3,12 +3,13 @@
 import dataclasses
 import heapq
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from jepa_jax.object_stores import Place, place
+from jepa_jax.store.files import each
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
 from jepa_jax.store.shards import read_table
@@ -26,6 +27,7 @@ class ScoreSummary:
     are the first rows without a score.
 
     >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
     >>> from jepa_jax.store import summarize
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -55,13 +57,14 @@ class ScoreSummary:
         return sum(self.counts.values())
 
 
-def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
+def summarize(out: str | Place, extremes: int = 10) -> ScoreSummary:
     """The summary of a scores folder. Memory: 8 bytes an image.
 
     Raises `FileNotFoundError` or `ValueError` where `out` is not a folder of scores, or a shard of
     it is damaged.
 
     >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
     >>> from jepa_jax.store import summarize
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -74,7 +77,7 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     >>> found.counts, found.quantiles[0.5], found.lowest
     ({'ok': 2, 'unreadable': 1}, 2.0, [(1.5, 'a')])
     """
-    manifest = read_manifest(Path(out))
+    manifest = read_manifest(out)
     counts: Counter[str] = Counter()
     methods: Counter[str] = Counter()
     flagged = 0
@@ -82,9 +85,9 @@ def summarize(out: str | Path, extremes: int = 10) -> ScoreSummary:
     lowest: list[tuple[float, str]] = []
     highest: list[tuple[float, str]] = []
     failures: list[tuple[str, str, str]] = []
-    for path in shard_paths(Path(out)):
-        columns = ["id", "status", "error", "jepa_score", "method"]
-        table = read_table(path, columns, optional=["flagged"])
+    columns = ["id", "status", "error", "jepa_score", "method"]
+    read = lambda path: read_table(path, columns, optional=["flagged"])
+    for table in each(shard_paths(place(out)), read):
         counts.update(table["status"].to_pylist())
         values = table["jepa_score"].to_numpy().astype(np.float64)
         scored = np.isfinite(values)

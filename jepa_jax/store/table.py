@@ -2,12 +2,13 @@
 
 import dataclasses
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from jepa_jax.object_stores import Place, place
+from jepa_jax.store.files import each
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
 from jepa_jax.store.schema import LONG, STAMP
@@ -21,6 +22,7 @@ class ScoreTable:
     `rows` has every column but the `LONG` ones and the stamps. Memory: about 200 bytes a row and
     its names.
 
+    >>> from pathlib import Path
     >>> from jepa_jax.store import ScoreTable
     >>> rows = {"id": ["a", "b"], "status": ["ok", "unreadable"], "jepa_score": [1.5, None]}
     >>> table = ScoreTable(Path("scores"), {"source": "photos/"}, {}, pa.table(rows))
@@ -28,7 +30,7 @@ class ScoreTable:
     (2, ['a', 'b'], array([1.5, nan]))
     """
 
-    folder: Path
+    folder: Place
     settings: dict[str, Any]
     facts: dict[str, Any]
     rows: pa.Table
@@ -66,13 +68,14 @@ class ScoreTable:
         return np.asarray(self.rows["flagged"].fill_null(False).to_numpy(), bool)
 
 
-def read_scores(folder: str | Path) -> ScoreTable:
+def read_scores(folder: str | Place) -> ScoreTable:
     """The table of a scores folder.
 
     Raises `FileNotFoundError` or `ValueError` where `folder` is not a folder of scores, or a shard
     of it is damaged.
 
     >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
     >>> from jepa_jax.store import read_scores
     >>> out = Path(tempfile.mkdtemp())
     >>> manifest = '{"settings": {"source": "photos/"}, "facts": {}}'
@@ -82,23 +85,23 @@ def read_scores(folder: str | Path) -> ScoreTable:
     >>> read_scores(out).scores
     array([1.5, 2.5])
     """
-    folder = Path(folder)
+    folder = place(folder)
     manifest = read_manifest(folder)
     paths = shard_paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no scores yet: `jepa-jax score` has written no row")
-    rows = pa.concat_tables(
-        [read_table(path, without=(*LONG, STAMP)) for path in paths], promote_options="default"
-    )
+    read = lambda path: read_table(path, without=(*LONG, STAMP))
+    rows = pa.concat_tables(list(each(paths, read)), promote_options="default")
     return ScoreTable(folder, manifest["settings"], manifest["facts"], rows)
 
 
-def read_stamps(folder: str | Path) -> list[str | None]:
+def read_stamps(folder: str | Place) -> list[str | None]:
     """What told of every row's image, when it was scored, whether it is still the same file.
 
     See `jepa_jax.data.Record`. None where it was not known, and in folders made before.
 
     >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
     >>> from jepa_jax.store.table import read_stamps
     >>> out = Path(tempfile.mkdtemp())
     >>> pq.write_table(pa.table({"id": ["a", "b"]}), out / "scores-000000.parquet")
@@ -106,19 +109,20 @@ def read_stamps(folder: str | Path) -> list[str | None]:
     [None, None]
     """
     stamps: list[str | None] = []
-    for path in shard_paths(Path(folder)):
-        table = read_table(path, ["id"], optional=[STAMP])
+    read = lambda path: read_table(path, ["id"], optional=[STAMP])
+    for table in each(shard_paths(place(folder)), read):
         known = STAMP in table.column_names
         stamps += table[STAMP].to_pylist() if known else [None] * table.num_rows
     return stamps
 
 
-def read_embeddings(folder: str | Path) -> np.ndarray | None:
+def read_embeddings(folder: str | Place) -> np.ndarray | None:
     """The embeddings of every row, (rows, K) float32, NaN where a row has none; None if not stored.
 
     Memory: 4 K bytes a row.
 
     >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
     >>> from jepa_jax.store import read_embeddings
     >>> out = Path(tempfile.mkdtemp())
     >>> rows = pa.table({"embedding": pa.array([[1.0, 2.0], None], pa.list_(pa.float32()))})
@@ -126,13 +130,13 @@ def read_embeddings(folder: str | Path) -> np.ndarray | None:
     >>> read_embeddings(out).tolist()
     [[1.0, 2.0], [nan, nan]]
     """
-    paths = shard_paths(Path(folder))
-    if not paths or any("embedding" not in column_names(path) for path in paths):
+    paths = shard_paths(place(folder))
+    if not paths or any("embedding" not in names for names in each(paths, column_names)):
         return None
-    counts = [count_rows(path) for path in paths]
+    counts = list(each(paths, count_rows))
     embeddings, start = None, 0
-    for path, count in zip(paths, counts, strict=True):
-        column = read_table(path, ["embedding"])["embedding"].combine_chunks()
+    read = lambda path: read_table(path, ["embedding"])["embedding"].combine_chunks()
+    for column, count in zip(each(paths, read), counts, strict=True):
         filled = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
         values = column.flatten().to_numpy()
         if len(filled):

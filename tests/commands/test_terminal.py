@@ -117,7 +117,6 @@ def test_nothing_is_put_into_a_folder_of_scores(folder, arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("score", ".", "--encoder", "embedded", "--out", "s3://b/x"),
         ("calibrate", ".", "--encoder", "embedded", "--out", "s3://b/x"),
         ("report", "{scores}", "--no-images", "--out", "s3://b/x"),
         ("select", "{scores}", "--top", "1", "--out", "s3://b/x.csv"),

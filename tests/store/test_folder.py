@@ -2,7 +2,15 @@
 
 import pytest
 
-from jepa_jax.store.folder import MANIFEST, check_apart, check_ours, locked, shard_paths
+from jepa_jax.object_stores import place
+from jepa_jax.store.folder import (
+    MANIFEST,
+    check_apart,
+    check_ours,
+    is_written_to,
+    locked,
+    shard_paths,
+)
 
 
 def test_shards_are_in_order_beyond_a_million_and_nothing_else_is_one(tmp_path):
@@ -48,7 +56,10 @@ def test_nothing_is_put_into_a_folder_of_scores(tmp_path):
 
 def test_an_address_makes_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="got the address 's3://bucket/scores'"):
-        with locked(tmp_path.__class__("s3://bucket/scores")):
-            pass
+    mangled = tmp_path.__class__("s3://bucket/list.csv")
+    for check in (check_apart, lambda path: check_ours(path, lambda name: True)):
+        with pytest.raises(ValueError, match=r"got the address 's3://bucket/list.csv'"):
+            check(mangled)
+    with locked(tmp_path.__class__("memory://of-folders/scores")):
+        assert is_written_to(place("memory://of-folders/scores"))
     assert not list(tmp_path.iterdir())

@@ -7,13 +7,16 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+
+from PIL import Image
 
 from jepa_jax.data.decoding import MAX_PIXELS, decode
 from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.record import Record, writable_id
+from jepa_jax.object_stores import Address, Place, is_address, place
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class FileList:
 
     def __iter__(self) -> Iterator[Record]:
         for path in self.paths:
-            yield _record(path, os.path.join(self.root, _home(path)), self.max_pixels)
+            there = path if is_address(path) else os.path.join(self.root, _home(path))
+            yield _record(path, there, self.max_pixels)
 
     def count(self) -> int:
         """The number of paths."""
@@ -77,7 +81,7 @@ class ListFile:
     ['b.png', 'a.png']
     """
 
-    path: Path
+    path: Place
     max_pixels: int | None = MAX_PIXELS
 
     @property
@@ -92,15 +96,17 @@ class ListFile:
             yield _record(written, path, self.max_pixels)
 
     def count(self) -> int:
-        """The number of paths; reads the text file."""
-        return sum(1 for _ in self._paths(Tally()))
+        """The number of paths; reads the text file, once."""
+        return self._survey[0]
 
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The lines taken for comments; reads the text file."""
+        """The lines taken for comments; reads the text file, once."""
+        return self._survey[1]
+
+    @cached_property
+    def _survey(self) -> tuple[int, tuple[LeftOut, ...]]:
         tally = Tally()
-        for _ in self._paths(tally):
-            pass
-        return tally.entries()
+        return sum(1 for _ in self._paths(tally)), tally.entries()
 
     def _paths(self, tally: Tally) -> Iterator[tuple[str, str]]:
         """Every path as written and as found."""
@@ -125,7 +131,15 @@ class ListFile:
         return line if _exists(self._found(line)) else stripped
 
     def _found(self, written: str) -> str:
+        if is_address(written):
+            return written
+        if isinstance(self.path, Address):
+            return str(self.path.parent / written)
         return os.path.join(self.path.parent, _home(written))
+
+
+def _decode_address(path: str, max_pixels: int | None) -> Image.Image:
+    return decode(place(path), max_pixels=max_pixels)
 
 
 def _home(written: str) -> str:
@@ -133,10 +147,14 @@ def _home(written: str) -> str:
 
 
 def _exists(path: str) -> bool:
-    """Whether something is there: a link that leads nowhere, too."""
-    return os.path.lexists(path)
+    """Whether something is there: a link that leads nowhere, too. A store is not asked."""
+    return not is_address(path) and os.path.lexists(path)
 
 
 def _record(written: str, path: str, max_pixels: int | None) -> Record:
+    if is_address(path):
+        # Without a stamp: each would be a request, on every rerun.
+        load = partial(_decode_address, path, max_pixels)
+        return Record(writable_id(written), writable_id(path), load)
     load = partial(decode, path, max_pixels=max_pixels)
     return Record(writable_id(written), writable_id(path), load, partial(file_stamp, path))

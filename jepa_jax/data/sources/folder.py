@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS, decode
 from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.left_out import LeftOut, Tally
+from jepa_jax.data.listing import Listing
 from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
+from jepa_jax.data.stored_files import StoredFile
+from jepa_jax.object_stores import Address, Place
 
 IMAGE = "image"
 _NOT_READ = "beside images: name them to read them"
@@ -24,7 +28,8 @@ class Found:
     """One entry of a folder: `id` is its path below the folder, `error` what kept it from more.
 
     `kind`: "image", a kind of shard (`kinds.SHARDS`), "dataset" (a folder saved by `datasets`), or
-    "" for what is none; then `word` and `reason` say what it is instead.
+    "" for what is none; then `word` and `reason` say what it is instead. `stored`: of a file on an
+    object store.
     """
 
     id: str
@@ -33,18 +38,23 @@ class Found:
     error: OSError | None = None
     word: str = ""
     reason: str = ""
+    stored: StoredFile | None = None
 
 
 @dataclass(frozen=True)
 class Survey:
     """What lies in a folder and below: `images`, how many; `endings`, their extensions as written;
-    `example`, the first one; `shards`, the paths below the folder by kind; `others`, the rest."""
+    `example`, the first one; `shards`, the paths below the folder by kind; `others`, the rest.
+    `listing`: the images themselves, with size and stamp where a store says these; `errors`: what
+    kept some of them from being more than a name."""
 
     images: int
     endings: tuple[str, ...]
     example: str
     shards: dict[str, tuple[str, ...]]
     others: tuple[LeftOut, ...]
+    listing: Listing = field(repr=False, compare=False)
+    errors: dict[str, OSError] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,9 @@ class Folder:
     that leads nowhere and a subfolder that cannot be listed are records whose `load()` raises.
     Memory: one listing for each level of depth.
 
+    On an object store ('s3://bucket/photos') an image is told by its name alone: what has no known
+    extension is left out, since each look would be a request.
+
     >>> from importlib.resources import files
     >>> from jepa_jax.data import Folder
     >>> samples = Folder(files("jepa_jax") / "assets" / "samples")
@@ -65,7 +78,7 @@ class Folder:
     (41, 'broken.png')
     """
 
-    path: Path
+    path: Place
     max_pixels: int | None = MAX_PIXELS
 
     @property
@@ -76,15 +89,31 @@ class Folder:
         return f"folder {self.path}"
 
     def __iter__(self) -> Iterator[Record]:
-        for found in walk(self.path):
+        surveyed = self.__dict__.get("survey")  # As it was counted, and not listed again.
+        images = walk(self.path) if surveyed is None else self._images(surveyed)
+        for found in images:
             if found.kind != IMAGE:
                 continue
             id, source = writable_id(found.id), writable_id(found.path)
             if found.error is not None:
                 yield broken(id, source, found.error)
                 continue
-            load = partial(decode, found.path, max_pixels=self.max_pixels)
-            yield Record(id, source, load, partial(file_stamp, found.path))
+            load = partial(decode, found.stored or found.path, max_pixels=self.max_pixels)
+            stamp = partial(file_stamp, found.path) if found.stored is None else found.stored.mark
+            yield Record(id, source, load, stamp)
+
+    def _images(self, survey: Survey) -> Iterator[Found]:
+        for id, size, stamp in survey.listing:
+            if isinstance(self.path, Address):
+                stored = StoredFile(self.path / id, int(size), stamp or None)
+                yield Found(id, str(stored), IMAGE, stored=stored)
+            else:
+                path = os.path.join(self.path, id.rstrip("/"))  # A folder's, that cannot be listed.
+                yield Found(id, path, IMAGE, survey.errors.get(id))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process lists for itself.
+        return {name: value for name, value in self.__dict__.items() if name != "survey"}
 
     @cached_property
     def survey(self) -> Survey:
@@ -92,8 +121,14 @@ class Folder:
         images, example, tally = 0, "", Tally()
         endings: Counter[str] = Counter()
         shards: dict[str, list[str]] = {}
+        listing, errors = Listing(3), dict[str, OSError]()
         for found in walk(self.path):
             if found.kind == IMAGE:
+                stored = found.stored
+                of_store = ("", "") if stored is None else (str(stored.size), stored.stamp or "")
+                listing.add((found.id, *of_store))
+                if found.error is not None:
+                    errors[found.id] = found.error
                 images, example = images + 1, example or found.id
                 endings[os.path.splitext(found.id)[1]] += 1
             elif found.kind:
@@ -106,6 +141,8 @@ class Folder:
             example,
             {kind: tuple(names) for kind, names in shards.items()},
             tally.entries(),
+            listing,
+            errors,
         )
 
     def count(self) -> int:
@@ -136,11 +173,38 @@ class Folder:
         return all(found.kind != IMAGE for found in walk(self.path))
 
 
-def walk(folder: str | Path) -> Iterator[Found]:
+def walk(folder: str | Place) -> Iterator[Found]:
     """Every file in a folder and below, depth first, in order of the names; hidden ones as one.
 
     Raises `OSError` where the folder itself cannot be listed.
     """
+    return _walk_store(folder, "") if isinstance(folder, Address) else _walk(folder)
+
+
+def _walk_store(folder: Address, below: str) -> Iterator[Found]:
+    entries = folder.entries()
+    last = lambda entry: entry["name"].rstrip("/").rpartition("/")[2]
+    named = sorted(((last(entry), entry) for entry in entries), key=lambda pair: pair[0])
+    del entries
+    for name, entry in named:
+        id, path = below + name, folder / name
+        if name[:1] == ".":
+            yield Found(id, str(path), word="hidden")
+        elif entry["type"] == "directory":
+            yield from _walk_store(path, f"{id}/")
+        else:
+            yield _classified_by_name(name, id, StoredFile.of_entry(path, entry))
+
+
+def _classified_by_name(name: str, id: str, file: StoredFile) -> Found:
+    kind = IMAGE if kinds.has_image_extension(name) else kinds.shard_kind(name)
+    if kind:
+        return Found(id, str(file), kind, stored=file)
+    word = kinds.extension(name) or "without an extension"
+    return Found(id, str(file), word=word, reason=kinds.what_is_needed(name), stored=file)
+
+
+def _walk(folder: str | Path) -> Iterator[Found]:
     listing, here = _listed(folder)
     stack = [(iter(listing), "", here)]
     parents = [here]  # The folders that are open, from the top.
@@ -208,17 +272,17 @@ def is_dataset(folder: str | Path) -> bool:
     return has("dataset_dict.json") or (has("state.json") and has("dataset_info.json"))
 
 
-def kind_of_file(path: str | Path) -> str:
+def kind_of_file(path: str | Place) -> str:
     """ "image", a kind of shard, or "" for another file: by its name, or its first bytes."""
     kind = kinds.shard_kind(str(path))
     if kind:
         return kind
     try:
-        return IMAGE if kinds.is_image(str(path), partial(_head, str(path))) else ""
+        return IMAGE if kinds.is_image(str(path), partial(_head, path)) else ""
     except (OSError, UnreadableImage):
         return ""
 
 
-def _head(path: str) -> bytes:
+def _head(path: str | Place) -> bytes:
     with open_regular(path) as file:
         return file.read(kinds.HEAD)

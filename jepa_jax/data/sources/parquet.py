@@ -23,11 +23,12 @@ from jepa_jax.data.columns import (
     python_values,
 )
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.files import open_regular, stamp_of
+from jepa_jax.data.files import Readable, open_regular, readable, stamp_of
 from jepa_jax.data.left_out import LeftOut
 from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
 from jepa_jax.data.row_ids import RowIds
 from jepa_jax.data.table_paths import TablePaths
+from jepa_jax.object_stores import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +65,7 @@ class Parquet:
     [('part-0.parquet/a', (4, 2))]
     """
 
-    path: Path
+    path: Place
     label: str = ""
     column: str | None = None
     max_pixels: int | None = MAX_PIXELS
@@ -84,15 +85,19 @@ class Parquet:
         prefix = writable_id(self.label or self.path.name) + "/"
         stamp = stamp_of(self.path)
         try:
-            table = _open(self.path)
-            with table:
-                yield from self._rows(table, prefix, stamp)
+            seen = readable(self.path)
+            with _open(seen) as table:
+                yield from self._rows(seen, table, prefix, stamp)
         except (pa.ArrowException, OSError, ValueError) as error:
             message = str(error) if self.name in str(error) else f"{self.path}: {error}"
             yield broken(f"{prefix}(the file)", self.name, _loss(message, error))
 
     def _rows(
-        self, table: pq.ParquetFile, prefix: str, stamp: Callable[[], str | None]
+        self,
+        seen: Readable,
+        table: pq.ParquetFile,
+        prefix: str,
+        stamp: Callable[[], str | None],
     ) -> Iterator[Record]:
         import pyarrow as pa
 
@@ -101,7 +106,7 @@ class Parquet:
         paths = TablePaths(self.path.parent, self.outside)
         row_id, row = RowIds(prefix), 0
         for group in range(table.num_row_groups):
-            images, start = _Images(self.path, group, column), row
+            images, start = _Images(seen, group, column), row
             try:
                 for value in _ids(table, group, id_column):
                     place = row - start
@@ -120,7 +125,7 @@ class Parquet:
         import pyarrow as pa
 
         try:
-            with _open(self.path) as table:
+            with _open(readable(self.path)) as table:
                 self._columns(table.schema_arrow)
                 return table.metadata.num_rows
         except (pa.ArrowException, OSError, ValueError):
@@ -131,7 +136,7 @@ class Parquet:
         import pyarrow as pa
 
         try:
-            with _open(self.path) as table:
+            with _open(readable(self.path)) as table:
                 self._columns(table.schema_arrow)
         except pa.ArrowException as error:
             raise ValueError(f"{self.path} is not a readable Parquet file: {error}") from error
@@ -145,7 +150,7 @@ class Parquet:
         import pyarrow as pa
 
         try:
-            with _open(self.path) as table:
+            with _open(readable(self.path)) as table:
                 image, _ = self._columns(table.schema_arrow)
         except (pa.ArrowException, OSError, ValueError):
             return False
@@ -156,7 +161,7 @@ class Parquet:
         import pyarrow as pa
 
         try:
-            with _open(self.path) as table:
+            with _open(readable(self.path)) as table:
                 schema = table.schema_arrow
                 return columns_left_out(schema, *self._columns(schema))
         except (pa.ArrowException, OSError, ValueError):
@@ -174,7 +179,7 @@ class _Images:
     them costs reading the row group from its start again.
     """
 
-    def __init__(self, path: Path, group: int, column: Column) -> None:
+    def __init__(self, path: Readable, group: int, column: Column) -> None:
         self._path, self._group, self._column = path, group, column
         self._lock = threading.Lock()
         self._batches: Iterator[pa.RecordBatch] = iter(())
@@ -235,12 +240,16 @@ def _path_stamp(
     return None if table is None or file is None else f"{table} {file}"
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Readable) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    open_regular(path).close()  # Raises for a named pipe, which would be waited for.
-    file = pa.OSFile(os.fsencode(path))  # A name need not be UTF-8.
+    opened = open_regular(path)
+    if isinstance(path, Path):
+        opened.close()  # It was no named pipe, which would be waited for.
+        file: pa.NativeFile = pa.OSFile(os.fsencode(path))  # A name need not be UTF-8.
+    else:
+        file = pa.PythonFile(opened, mode="r")
     return pq.ParquetFile(file, buffer_size=_BUFFER, pre_buffer=False)
 
 

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from tarfile import TarFile, TarInfo
 from typing import IO, cast
 
@@ -17,11 +16,13 @@ from PIL import Image
 
 from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS, decode
-from jepa_jax.data.files import open_regular, stamp_of
+from jepa_jax.data.files import Readable, open_regular, readable, stamp_of
 from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
+from jepa_jax.data.sources.tar_index import indexed
 from jepa_jax.data.sources.tar_links import Links
 from jepa_jax.data.sources.tar_members import DAMAGE, content, members, open_tar, refuse_large
+from jepa_jax.object_stores import Place
 
 TAR_EXTENSIONS = kinds.SHARDS["tar"]
 # So many members are looked at before a run: enough to see what an archive holds.
@@ -40,10 +41,12 @@ class Tar:
     Of a plain tar, a record holds where its bytes lie and reads them in `load()`; of a gzipped one,
     which cannot be entered in the middle, it holds the bytes. Where the archive is truncated or
     corrupt, a last record, '<archive name>/(rest of the archive)', raises `UnreadableImage`. A
-    member stored twice gives the same id twice.
+    member stored twice gives the same id twice. Beside 'a.tar', an index 'a.idx' of the archive as
+    it is (`tar_index`) saves reading the headers.
 
     >>> import tarfile, tempfile
     >>> from importlib.resources import files
+    >>> from pathlib import Path
     >>> from jepa_jax.data import Tar
     >>> path = Path(tempfile.mkdtemp()) / "shard-0.tar"
     >>> with tarfile.open(path, "w") as tar:
@@ -52,7 +55,7 @@ class Tar:
     [('shard-0.tar/000.png', (28, 28))]
     """
 
-    path: Path
+    path: Place
     label: str = ""
     max_pixels: int | None = MAX_PIXELS
 
@@ -67,11 +70,12 @@ class Tar:
         label = writable_id(self.label or self.path.name)
         stamp = stamp_of(self.path)
         try:
-            raw, file, zipped = open_tar(self.path)
+            seen = readable(self.path)
+            raw, file, zipped = open_tar(seen)
             with raw:
-                links = Links(self.path)
-                for tar, member in members(file):
-                    record = self._record(tar, member, label, links, zipped)
+                links = Links(seen)
+                for tar, member in self._members(file, zipped):
+                    record = self._record(seen, file, tar, member, label, links, zipped)
                     if isinstance(record, Record):
                         yield Record(record.id, record.source, record.load, stamp)
         except DAMAGE as error:
@@ -80,24 +84,34 @@ class Tar:
             lost: str | Exception = error if is_storage_error(error) else message
             yield broken(f"{label}/(rest of the archive)", self.name, lost)
 
+    def _members(self, file: IO[bytes], zipped: bool) -> Iterator[tuple[TarFile | None, TarInfo]]:
+        """Those of the index beside it, without reading headers, or of these."""
+        listed = None if zipped else indexed(self.path, file)
+        if listed is None:
+            yield from members(file)
+        else:
+            yield from ((None, member) for member in listed)
+
     def count(self) -> None:
         """Not known without reading the archive."""
         return None
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """Members that are no images, by kind, of the first 10,000; reads their headers."""
-        tally, links = Tally(), Links(self.path)
+        tally = Tally()
         # Damage, and an archive that is not there, are rows.
         with contextlib.suppress(*DAMAGE, UnreadableImage):
-            raw, file, _ = open_tar(self.path)
+            seen = readable(self.path)
+            links = Links(seen)
+            raw, file, zipped = open_tar(seen)
             with raw:
-                for number, (tar, member) in enumerate(members(file)):
+                for number, (tar, member) in enumerate(self._members(file, zipped)):
                     if number == _LOOKED_AT:
                         said = f"members that are not counted, beyond the first {_LOOKED_AT:,}"
                         tally.add("more", writable_id(member.name), said)
                         break
                     # As of a plain archive: what is counted needs no bytes.
-                    word = self._record(tar, member, "", links, zipped=False)
+                    word = self._record(seen, file, tar, member, "", links, zipped=False)
                     if isinstance(word, str) and word:
                         reason = kinds.what_is_needed(member.name) if word[0] == "." else ""
                         tally.add(word, writable_id(member.name), reason)
@@ -106,7 +120,7 @@ class Tar:
     def contents(self) -> str:
         """What the archive holds, in words; reads all of its headers."""
         endings: Counter[str] = Counter()
-        raw, file, _ = open_tar(self.path)
+        raw, file, _ = open_tar(readable(self.path))
         with raw:
             for _, member in members(file):
                 if not member.isdir():
@@ -114,7 +128,14 @@ class Tar:
         return ", ".join(f"{n} {ending}" for ending, n in endings.most_common()) or "nothing"
 
     def _record(
-        self, tar: TarFile, member: TarInfo, label: str, links: Links, zipped: bool
+        self,
+        seen: Readable,
+        file: IO[bytes],
+        tar: TarFile | None,
+        member: TarInfo,
+        label: str,
+        links: Links,
+        zipped: bool,
     ) -> Record | str:
         """The record of a member; where it is none, what it is instead, '' of a folder."""
         # './a.png', as `tar cf x.tar -C folder .` writes it, is 'a.png'.
@@ -136,33 +157,40 @@ class Tar:
             place = member.offset if member.islnk() else None
             load = partial(_load_link, links, member.name, target, place, self.max_pixels)
             return Record(id, self.name, load)
-        head = lambda: cast(IO[bytes], tar.extractfile(member)).read(kinds.HEAD)
-        if not kinds.is_image(name, head):
+        if not kinds.is_image(name, partial(_head, file, tar, member)):
             return word
-        if zipped or member.issparse():
+        if tar is not None and (zipped or member.issparse()):
             try:
                 data = content(tar, member)
             except UnreadableImage as error:
                 return broken(id, self.name, error)
             return Record(id, self.name, partial(decode, data, max_pixels=self.max_pixels))
-        load = partial(_load, self.path, member.offset_data, member.size, self.max_pixels)
+        load = partial(_load, seen, member.offset_data, member.size, self.max_pixels)
         return Record(id, self.name, load)
+
+
+def _head(file: IO[bytes], tar: TarFile | None, member: TarInfo) -> bytes:
+    """The first bytes of a member."""
+    if tar is not None:
+        return cast(IO[bytes], tar.extractfile(member)).read(kinds.HEAD)
+    file.seek(member.offset_data)
+    return file.read(min(kinds.HEAD, member.size))
 
 
 def _needed(name: str) -> str:
     return kinds.what_is_needed(name) or "an archive that is not looked into: unpack it"
 
 
-def _not_tar(path: Path) -> str:
+def _not_tar(path: Place) -> str:
     """What a file is that is no tar from its beginning on, and what would help; "" if unknown."""
     with open_regular(path) as file:
         return kinds.what_begins_so(file.read(kinds.HEAD))
 
 
-def _load(path: Path, offset: int, size: int, max_pixels: int | None) -> Image.Image:
+def _load(path: Readable, offset: int, size: int, max_pixels: int | None) -> Image.Image:
     with open_regular(path) as file:
         # A damaged header says any size: no more is asked for than there is.
-        there = max(0, os.fstat(file.fileno()).st_size - offset)
+        there = max(0, file.seek(0, os.SEEK_END) - offset)
         refuse_large(f"a member of {path}", min(size, there))
         file.seek(offset)
         data = file.read(min(size, there))

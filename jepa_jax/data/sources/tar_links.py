@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import threading
-from pathlib import Path
 from typing import NamedTuple
 
+from jepa_jax.data.files import Readable
 from jepa_jax.data.record import UnreadableImage
 from jepa_jax.data.sources.tar_members import DAMAGE, content, members, open_tar, refuse_large
 
@@ -35,7 +35,7 @@ class Links:
     it up to the member. Memory: about 300 bytes a member, where there are links.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Readable) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._members: dict[str, list[_Member]] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from tarfile import (
     BLOCKSIZE,
     ENCODING,
@@ -23,7 +22,7 @@ from tarfile import (
 )
 from typing import IO, cast
 
-from jepa_jax.data.files import open_regular
+from jepa_jax.data.files import Readable, open_regular
 from jepa_jax.data.record import UnreadableImage
 
 DAMAGE = (TarError, OSError, EOFError, zlib.error, ValueError, OverflowError)
@@ -38,7 +37,7 @@ _LONGEST_NAMES = 16 << 20
 _CHUNK = 128 * BLOCKSIZE
 
 
-def open_tar(path: Path) -> tuple[IO[bytes], IO[bytes], bool]:
+def open_tar(path: Readable) -> tuple[IO[bytes], IO[bytes], bool]:
     """The file, to be closed; the archive in it, unpacked where it is gzipped; whether it is."""
     raw = open_regular(path)
     zipped = raw.read(2) == b"\x1f\x8b"
