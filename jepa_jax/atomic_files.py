@@ -89,7 +89,7 @@ def check_local(path: str | os.PathLike[str] | Address) -> Path:
             raise ValueError(
                 f"the output must be a local file or folder, got the address {written!r}"
             )
-    return Path(os.fspath(place(path)))
+    return Path(str(place(path)))
 
 
 @contextlib.contextmanager

@@ -36,8 +36,8 @@ class StoredFile:
     None where the store tells none. What is opened later is asked for no more than its bytes.
 
     >>> from jepa_jax.object_stores import Address
-    >>> Address("memory://an-example/a.txt").put(b"hello")
-    >>> file = StoredFile.at(Address("memory://an-example/a.txt"))
+    >>> Address("memory://example-files/a.txt").put(b"hello")
+    >>> file = StoredFile.at(Address("memory://example-files/a.txt"))
     >>> file.size, file.open().read()
     (5, b'hello')
     """

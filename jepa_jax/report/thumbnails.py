@@ -13,6 +13,7 @@ from jepa_jax.data import Folder, Record, Source, decode
 from jepa_jax.data.memory import DECODING
 from jepa_jax.data.record import original_name
 from jepa_jax.data.sources.filelist import FileList, ListFile
+from jepa_jax.object_stores import place
 
 # Of every priority, so that none takes all the room.
 _EXTREMES, _GROUPS, _OF_A_GROUP, _SAMPLE, _FLAGGED = 120, 40, 6, 120, 60
@@ -173,7 +174,7 @@ def _picture(record: Record, source: Source, side: int) -> bytes | None:
     try:
         # Of files the path is known, and a JPEG is decoded no larger than needed.
         is_file = isinstance(source, (Folder, FileList, ListFile))
-        path = original_name(record.source)
+        path = place(original_name(record.source))
         image = decode(path, longest_side=2 * side) if is_file else record.load()
     except Exception:
         try:

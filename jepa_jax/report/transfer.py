@@ -10,6 +10,7 @@ from typing import IO
 from jepa_jax.atomic_files import create, remove_leftovers
 from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.record import original_name
+from jepa_jax.object_stores import is_address
 from jepa_jax.store.folder import check_apart
 
 
@@ -62,6 +63,11 @@ def plan_transfer(
             raise ValueError(
                 f"{id!r} is no file of its own, it is inside {source}: only files are copied or "
                 "linked; use --out for a list"
+            )
+        if is_address(source):
+            raise ValueError(
+                f"{id!r} is on an object store, at {source}: only files of this machine are copied "
+                "or linked; use --out for a list"
             )
         if not path.is_file():
             missing.append(path)

@@ -4,12 +4,13 @@ import json
 import re
 import tarfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from jepa_jax.data.files import open_regular
 from jepa_jax.data.record import original_name
 from jepa_jax.data.sources.tar import TAR_EXTENSIONS
+from jepa_jax.object_stores import Place, place
 
 _UID = re.compile(r"[0-9a-fA-F]{32}")
 UID_DTYPE = np.dtype("u8,u8")
@@ -46,7 +47,7 @@ def uids_of(ids: Sequence[str], sources: Sequence[str]) -> list[str]:
     for row, (id, source) in enumerate(zip(ids, sources, strict=True)):
         if uids[row] is None and source.lower().endswith(TAR_EXTENSIONS):
             if source not in shards:
-                shards = {source: _in_tar(Path(original_name(source)))}
+                shards = {source: _in_tar(place(original_name(source)))}
             # The id is '<archive's label>/<member>', and the label may have folders of its own.
             parts = _key(id).split("/")
             tails = ("/".join(parts[start:]) for start in range(1, len(parts)))
@@ -72,10 +73,10 @@ def _key(member: str) -> str:
     return folder + slash + name.partition(".")[0]
 
 
-def _in_tar(path: Path) -> dict[str, str]:
+def _in_tar(path: Place) -> dict[str, str]:
     """Uids by key, from the JSON members of a tar."""
     uids: dict[str, str] = {}
-    with tarfile.open(path) as tar:
+    with open_regular(path) as raw, tarfile.open(fileobj=raw) as tar:
         for member in tar:
             if member.isreg() and member.name.lower().endswith(".json"):
                 file = tar.extractfile(member)

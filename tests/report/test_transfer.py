@@ -39,6 +39,11 @@ def test_a_plan_touches_nothing_and_a_copy_keeps_the_tree(photos, tmp_path):
     assert [str(t) for _, t in again.todo] == [str(out / "b/x.jpg")]
 
 
+def test_what_is_on_an_object_store_is_not_copied(tmp_path):
+    with pytest.raises(ValueError, match=r"on an object store, at s3://b/photos/a\.jpg"):
+        plan_transfer(["a.jpg"], ["s3://b/photos/a.jpg"], tmp_path / "out", link=False)
+
+
 def test_links_are_absolute_and_found_again(photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     planned = plan_transfer(["c.png"], ["photos/c.png"], tmp_path / "out", link=True)

@@ -14,6 +14,8 @@ KEYS = {
     "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+    # What is tried again is tried by us.
+    "AWS_MAX_ATTEMPTS": "1",
 }
 
 
