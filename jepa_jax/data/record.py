@@ -50,7 +50,7 @@ class Record:
         # Names of files may hold what no table takes; most sources have spelled it before.
         for name in ("id", "source"):
             text = getattr(self, name)
-            if text != (spelled := encodable(text)):
+            if not text.isascii() and text != (spelled := encodable(text)):
                 object.__setattr__(self, name, spelled)
 
 

@@ -92,7 +92,11 @@ class ListFile:
         return f"list {self.path}"
 
     def __iter__(self) -> Iterator[Record]:
-        for written, path in self._paths(Tally()):
+        # Of a plain path without more ado: there may be millions.
+        top = os.path.join(str(self.path.parent), "") if isinstance(self.path, Path) else ""
+        for written in self._lines(Tally()):
+            is_plain = top and os.name == "posix" and written[0] not in "/~" and ":/" not in written
+            path = top + written if is_plain else self._found(written)
             yield _record(written, path, self.max_pixels)
 
     def count(self) -> int:
@@ -106,22 +110,26 @@ class ListFile:
     @cached_property
     def _survey(self) -> tuple[int, tuple[LeftOut, ...]]:
         tally = Tally()
-        return sum(1 for _ in self._paths(tally)), tally.entries()
+        return sum(1 for _ in self._lines(tally)), tally.entries()
 
-    def _paths(self, tally: Tally) -> Iterator[tuple[str, str]]:
-        """Every path as written and as found."""
+    def _lines(self, tally: Tally) -> Iterator[str]:
+        """Every path as written."""
         # utf-8-sig: Windows editors begin a file with a byte order mark.
         with open_regular(self.path) as raw:
             for number, data in enumerate(raw):
                 if number == 0 and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                     raise ValueError(f"{self.path} is UTF-16 text: save it as UTF-8")
                 text = data.decode("utf-8-sig" if number == 0 else "utf-8", "surrogateescape")
-                for line in text.rstrip("\r\n").split("\r"):
+                text = text.rstrip("\r\n")
+                if text and text[0] != "#" and text == text.strip() and "\r" not in text:
+                    yield text
+                    continue
+                for line in text.split("\r"):
                     written = self._written(line)
                     if written.startswith("#") and not _exists(self._found(written)):
                         tally.add("comment lines", writable_id(written))
                     elif written:
-                        yield written, self._found(written)
+                        yield written
 
     def _written(self, line: str) -> str:
         """The line less surrounding blanks, unless a file has these in its name."""
