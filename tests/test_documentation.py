@@ -128,8 +128,13 @@ def test_the_readme_is_short_and_its_python_runs(tmp_path, monkeypatch):
     assert names["scores"].rank.tolist() == [62] * 3
 
 
-@pytest.mark.parametrize("page", ["python.md", "gradient.md"])
-def test_examples_of_a_page_run(page):
+@pytest.mark.parametrize("page", ["python.md", "gradient.md", "other_tools.md"])
+def test_examples_of_a_page_run(page, tmp_path, monkeypatch):
+    samples = files("jepa_jax") / "assets" / "samples"
+    (tmp_path / "samples").mkdir()
+    for name in ("broken.png", "digit-0-a.png", "digit-1-a.png", "odd-noise.png"):
+        (tmp_path / "samples" / name).write_bytes((samples / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
     found = doctest.testfile(str(ROOT / "docs" / page), module_relative=False)
     assert found.attempted > 5
     assert found.failed == 0
