@@ -111,7 +111,7 @@ class BatchScorer:
 
     def plan(self, height: int, width: int) -> Plan:
         """Images a batch of one device, and cotangents a chunk, for images of this size."""
-        plan = plan_for(self.encoder, height, width, self.batch_size)
+        plan = plan_for(self.encoder, height, width, self.batch_size, self.estimator)
         return plan if self.chunk is None else Plan(self.chunk, plan.batch)
 
     def batch(self, height: int, width: int) -> int:
