@@ -8,7 +8,7 @@ from jepa_jax.object_stores import Place
 
 def make_estimator(
     name: str,
-    settings: dict[str, int],
+    settings: dict[str, int | float],
     *,
     encoder: Any,
     precision: str,

@@ -60,7 +60,7 @@ def evaluate(
         typer.Option(help="sketch: a calibration; without one, made on reference images."),
     ] = None,
     *,
-    method_settings: dict[str, int],
+    method_settings: dict[str, int | float],
     neighbours: Annotated[str, typer.Option(help="k of k-NN, several.")] = "1,5,50",
     flow: Annotated[bool, typer.Option(help="Fit a normalising flow too.")] = True,
     drop_shared: Annotated[

@@ -118,17 +118,22 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with an option for every setting of the methods in the place of its parameter
     `method_settings`, which gets those that were given."""
     meanings: dict[str, str] = {}
+    whole: dict[str, bool] = {}
     for method in METHODS.values():
         for s in method.settings:
-            of = f"{method.name}: {s.meaning} ({s.default})"
+            of = f"{method.name}: {s.meaning}" + (f" ({s.default})" if s.default else "")
             meanings[s.name] = f"{meanings[s.name]}; {of}" if s.name in meanings else of
+            whole[s.name] = s.default is not None
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name != "method_settings":
             parameters.append(parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
             continue
         for name, meaning in meanings.items():
-            option = Annotated[int | None, typer.Option(min=1, help=f"{meaning}.")]
+            if whole[name]:
+                option = Annotated[int | None, typer.Option(min=1, help=f"{meaning}.")]
+            else:
+                option = Annotated[float | None, typer.Option(help=f"{meaning}.")]
             parameters.append(
                 inspect.Parameter(
                     name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=option
@@ -150,7 +155,7 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def check_settings(settings: dict[str, int], methods: Iterable[str]) -> None:
+def check_settings(settings: dict[str, int | float], methods: Iterable[str]) -> None:
     """Raises `ValueError` where an option was given that belongs to none of these methods."""
     methods = list(methods)
     known = {s.name for name in methods if name in METHODS for s in METHODS[name].settings}

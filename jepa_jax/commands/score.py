@@ -76,7 +76,7 @@ def score(
     ] = MethodOrAuto("exact"),
     calibration: CalibrationFolder = None,
     *,
-    method_settings: dict[str, int],
+    method_settings: dict[str, int | float],
     refine: Annotated[
         str | None,
         typer.Option(help="Score the lowest share again exactly, and flagged images: '5%'."),

@@ -1,10 +1,11 @@
 """Golub-Kahan bidiagonalisation of a Jacobian from many starting vectors at once."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from jepa_jax.estimators.narrow import Narrow
 from jepa_jax.estimators.probes import norms, power_of_two
@@ -29,6 +30,13 @@ class Bidiagonal(NamedTuple):
 
 # Not matfree's `bidiag`: it keeps the basis of the side of D as well (P x steps x D numbers, a
 # multiple of all else here) and divides 0 by 0 where the Krylov space is exhausted.
+class Growth(NamedTuple):
+    """How many steps `bidiagonalise_until` took, and what its last check changed of the value."""
+
+    steps: Int[Array, ""]
+    change: Float[Array, ""]
+
+
 def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> Bidiagonal:
     """`steps` <= n steps of Golub and Kahan (1965) from every row of `start`.
 
@@ -40,13 +48,69 @@ def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> B
     Cost: one product with T and one with its adjoint a step and starting vector, and 4 steps^2 n
     operations. Memory: P steps n for the basis, and two vectors of the larger side a probe.
     """
+    state = jax.lax.fori_loop(0, steps, _step(operator), _begin(operator, start, steps))
+    return _finish(state)
+
+
+def bidiagonalise_until(
+    operator: Narrow,
+    start: Float[Array, "p n"],
+    least: int,
+    tolerance: float,
+    value: Callable[[Float[Array, "p m"], Float[Array, "p m-1"]], Float[Array, ""]],
+) -> tuple[Bidiagonal, Growth]:
+    """`bidiagonalise` with `least` steps and half as many more at a time, until that has changed
+    `value` of B by no more than `tolerance`, or B is n x n.
+
+    B is returned as (n, n) in any case: its leading steps, beside a diagonal block without a part
+    in the starting vector; `above` still has the length of what is left.
+    """
+    size = operator.size
+    least = min(least, size)
+    first = min(-(-2 * least // 3), least)  # The first comparison is with a third less.
+    step = _step(operator)
+
+    def check(state: tuple[Array, ...], steps: Array) -> Array:
+        found = leading(_finish(state), steps)
+        return value(found.diagonal, found.above[:, :-1])
+
+    def unsettled(carry: tuple) -> Array:
+        steps, _, change, _ = carry
+        return (steps < size) & (change > tolerance)  # Not a number is not waited for.
+
+    def grow(carry: tuple) -> tuple:
+        steps, before, _, state = carry
+        more = jnp.minimum(steps + (steps + 1) // 2, size)
+        goal = jnp.where(steps < least, least, more).astype(jnp.int32)
+        state = jax.lax.fori_loop(steps, goal, step, state)
+        now = check(state, goal)
+        return goal, now, jnp.abs(now - before), state
+
+    begun = jnp.int32(first)
+    state = jax.lax.fori_loop(jnp.int32(0), begun, step, _begin(operator, start, size))
+    carry = (begun, check(state, begun), jnp.full((), jnp.inf, start.dtype), state)
+    steps, _, change, state = jax.lax.while_loop(unsettled, grow, carry)
+    change = jnp.where(steps < size, change, 0)  # All of the Krylov space is there.
+    return _finish(state), Growth(steps, change)
+
+
+def leading(found: Bidiagonal, steps: Int[Array, ""]) -> Bidiagonal:
+    """The first `steps` of B, beside a diagonal block without a part in the starting vector."""
+    index = jnp.arange(found.diagonal.shape[1], dtype=jnp.int32)[None]
+    diagonal = jnp.where(index < steps, found.diagonal, found.diagonal[:, :1])
+    return found._replace(diagonal=diagonal, above=jnp.where(index < steps - 1, found.above, 0))
+
+
+def _begin(operator: Narrow, start: Float[Array, "p n"], steps: int) -> tuple[Array, ...]:
     count, size = start.shape
     dtype = start.dtype
     v = start / norms(start)
     u = jnp.zeros((count, operator.width), dtype)
     lengths, basis = jnp.zeros((count, steps), dtype), jnp.zeros((count, steps, size), dtype)
-    init = (v, u, jnp.zeros((count, 1), dtype), lengths, lengths, basis)
+    return (v, u, jnp.zeros((count, 1), dtype), lengths, lengths, basis)
 
+
+def _step(operator: Narrow) -> Callable[[Array, tuple[Array, ...]], tuple[Array, ...]]:
     def step(i: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
         v, u, beta, diagonal, above, basis = state
         basis = basis.at[:, i].set(v)
@@ -61,7 +125,11 @@ def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> B
         above = above.at[:, i].set(beta[:, 0])
         return v, u, beta, diagonal, above, basis
 
-    *_, diagonal, above, basis = jax.lax.fori_loop(0, steps, step, init)
+    return step
+
+
+def _finish(state: tuple[Array, ...]) -> Bidiagonal:
+    *_, diagonal, above, basis = state
     # Past the end of a Krylov space everything is zero. A zero on the diagonal would be a singular
     # value of zero that no quadrature weighs; any length will do in its place. Not a number is not
     # an end: it stays, and reaches the score.

@@ -20,7 +20,8 @@ class Estimate(NamedTuple):
     values, descending, where the method was asked for them. `flagged`: whether the input is outside
     of what a calibrated method was fitted on, None for the other methods. `shares`: of each of the
     input's D coordinates in the volume, `rank` in all, where the method was asked for them
-    (`jepa_jax.estimators.patch_shares`).
+    (`jepa_jax.estimators.patch_shares`). `products`: VJPs taken, and as many JVPs, where a method
+    takes as many as an input needs.
 
     >>> import jax.numpy as jnp
     >>> from jepa_jax import Exact, jacobian
@@ -38,6 +39,7 @@ class Estimate(NamedTuple):
     singular_values: Float[Array, "*b r"] | None = None
     flagged: Bool[Array, "*b"] | None = None
     shares: Float[Array, "*b d"] | None = None
+    products: Int[Array, "*b"] | None = None
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jepa_jax.estimators import quadrature, settings
+from jepa_jax.estimators import adaptive, quadrature, settings
 from jepa_jax.estimators.bidiagonal import bidiagonalise
 from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import Narrow, narrow
@@ -31,14 +31,18 @@ class Hutchinson:
     largest error of the expansion between `floor` times the largest singular value and h. It
     assumes that all lie there. NaN where the Lanczos steps show that to be wrong, and in clip mode.
 
+    `tolerance`, nats: `probes` more probes at a time, `most_probes` at most, until `std_error` is
+    no larger (`jepa_jax.estimators.adaptive.until`). The degree stays: what it leaves out is no
+    part of that. Of each input the products taken are `products`. Without a derivative.
+
     A singular value of zero that is not among the null directions makes the score -inf where those
     steps see it, and is not noticed elsewhere. In derivatives the interval is held fixed.
 
     Raises `ValueError` on settings outside these, and where it is called without a key.
 
     Cost: a VJP and a JVP a step of the interval, and for every two degrees of each probe: moments
-    of the order 2k come from T_k alone. Memory: `probes` x (2 K + D) numbers, and the intermediate
-    values of `chunk` products.
+    of the order 2k come from T_k alone. With a `tolerance`, at least. Memory: `probes` x (2 K + D)
+    numbers, and the intermediate values of `chunk` products.
 
     When to use it: where not even Lanczos's `steps` K numbers a probe are to spare, or where the
     condition is small and known: the error falls as q^degree, `floor` then makes the bound small.
@@ -69,6 +73,8 @@ class Hutchinson:
     rank: Rank = "structural"
     eps: float = 1e-6
     floor: float = 1e-7
+    tolerance: float | None = None
+    most_probes: int = adaptive.MOST_PROBES
 
     def __post_init__(self):
         settings.check_at_least("degree", self.degree, 1)
@@ -78,6 +84,7 @@ class Hutchinson:
         settings.check_choice("rank", self.rank, Rank)
         settings.check_positive("eps", self.eps)
         settings.check_fraction("floor", self.floor)
+        settings.check_tolerance(self.tolerance, self.probes, self.most_probes)
         for name in ("lower_margin", "upper_margin"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}")
@@ -92,10 +99,27 @@ class Hutchinson:
         scale = power_of_two(seen[1])
         margins = jnp.asarray([1 / self.lower_margin, self.upper_margin], seen.dtype)
         ends = seen / scale * margins
-        moments, escaped = _moments(operator.divided_by(scale), start, ends, self.degree)
         coefficients, bound = quadrature.widened(self._expansion, ends, scale)
-        values = jnp.where(escaped, jnp.nan, (moments * coefficients[None]).sum(1))
-        volume, std_error = mean_and_error(values)
+
+        def values_of(start: Float[Array, "p n"]) -> Float[Array, " p"]:
+            moments, escaped = _moments(operator.divided_by(scale), start, ends, self.degree)
+            return jnp.where(escaped, jnp.nan, (moments * coefficients[None]).sum(1))
+
+        products = None
+        if self.tolerance is None:
+            volume, std_error = mean_and_error(values_of(start))
+        else:
+            assert key is not None  # Else there were no probes.
+            none = jnp.zeros((), jnp.int32)
+            taken = jnp.int32(self.probes * -(-self.degree // 2))
+
+            def round_of(key: PRNGKeyArray) -> adaptive.Round:
+                probes = draw(key, self.sampler, self.probes, size, start.dtype)
+                return adaptive.Round(values_of(probes), bound, none, taken)
+
+            found = adaptive.until(round_of, key, self.probes, self.tolerance, self.most_probes)
+            volume, std_error = found.mean, found.std_error
+            products = found.products + min(self.interval_steps, size)
         volume = volume + size * jnp.log(scale)
         rank = jnp.full(volume.shape, operator.rank(self.rank), jnp.int32)
         if self.rank == "structural":
@@ -105,6 +129,7 @@ class Hutchinson:
             std_error=std_error,
             bias_bound=size * bound,
             rank=rank,
+            products=products,
         )
 
     def cost(self, k: int, d: int) -> tuple[float, float]:

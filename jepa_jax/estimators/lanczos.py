@@ -1,14 +1,16 @@
 """Stochastic Lanczos quadrature of the log-volume."""
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from jepa_jax.estimators import quadrature, settings
-from jepa_jax.estimators.bidiagonal import bidiagonalise
+from jepa_jax.estimators import adaptive, quadrature, settings
+from jepa_jax.estimators.bidiagonal import bidiagonalise, bidiagonalise_until, leading
 from jepa_jax.estimators.estimate import Estimate, Rank
-from jepa_jax.estimators.narrow import narrow
+from jepa_jax.estimators.narrow import Narrow, narrow
 from jepa_jax.estimators.probes import Sampler, draw, mean_and_error
 from jepa_jax.jacobian_operator import Jacobian
 from jepa_jax.primitive import with_derivative
@@ -33,10 +35,18 @@ class Lanczos:
     one-sided for a function with a kink. A singular value of zero that is not among the null
     directions is noticed (-inf, or a bound of NaN) only once the steps have found it.
 
+    `tolerance`, nats: more of both until two errors are no larger. `probes` more probes at a time,
+    `most_probes` at most, until `std_error` is (which then allows for having looked:
+    `jepa_jax.estimators.adaptive.until`); and half as many steps more at a time, up to n, until
+    that has lowered a round's mean by no more. The latter estimates what is left of the bias, whose
+    bound is `bias_bound` as ever. Of each input the products taken are `products`. Without a
+    derivative.
+
     Raises `ValueError` on settings outside these, and where it is called without a key.
 
-    Cost: one VJP and one JVP a step and probe. Memory: `probes` x (`steps` n + 3 D) numbers, and
-    the intermediate values of `chunk` products.
+    Cost: one VJP and one JVP a step and probe; with a `tolerance`, at least, and an SVD of an n x n
+    matrix a probe and check of the steps. Memory: `probes` x (`steps` n + 3 D) numbers, with a
+    `tolerance` n n in the place of `steps` n, and the intermediate values of `chunk` products.
 
     When to use it: where the K x D rows do not fit, and where K is in the thousands. When not to:
     where `Exact` is affordable. With VJP = 1 and JVP = 1.5 and K = 384 (spectra of a ViT-S/14,
@@ -66,6 +76,8 @@ class Lanczos:
     rank: Rank = "structural"
     eps: float = 1e-6
     floor: float = 1e-7
+    tolerance: float | None = None
+    most_probes: int = adaptive.MOST_PROBES
 
     def __post_init__(self):
         settings.check_at_least("steps", self.steps, 1)
@@ -74,10 +86,13 @@ class Lanczos:
         settings.check_choice("rank", self.rank, Rank)
         settings.check_positive("eps", self.eps)
         settings.check_fraction("floor", self.floor)
+        settings.check_tolerance(self.tolerance, self.probes, self.most_probes)
 
     def __call__(self, jacobian: Jacobian, key: PRNGKeyArray | None = None) -> Estimate:
         """The estimate at the Jacobian's input; `key` draws the probes."""
         operator = narrow(jacobian)
+        if self.tolerance is not None:
+            return self._adaptive(operator, jacobian.value.dtype, key)
         size = operator.size
         start = draw(key, self.sampler, self.probes, size, jacobian.value.dtype)
         found = bidiagonalise(operator, start, min(self.steps, size))
@@ -94,6 +109,51 @@ class Lanczos:
             std_error=std_error,
             bias_bound=size * widths.mean(),
             rank=rank,
+        )
+
+    def _adaptive(self, operator: Narrow, dtype: DTypeLike, key: PRNGKeyArray | None) -> Estimate:
+        """The estimate within the tolerance."""
+        assert self.tolerance is not None
+        tolerance, size = self.tolerance, operator.size
+        eps = self.eps if self.rank == "clip" else None
+        function = quadrature.log_at_least(eps)
+
+        def mean(diagonal: Array, above: Array) -> Array:
+            of_gauss = functools.partial(quadrature.gauss, function)
+            return size * quadrature.widened(of_gauss, diagonal, above).mean()
+
+        def rules(diagonal: Array, above: Array, left: Array, steps: Array) -> tuple[Array, Array]:
+            upper = quadrature.gauss(function, diagonal, above[:, :-1])
+            if eps is not None:
+                return upper, jnp.full_like(upper, jnp.nan)
+            lower = quadrature.gauss_radau(function, self.floor, diagonal, left, steps)
+            return upper, upper - lower
+
+        def round_of(key: PRNGKeyArray) -> adaptive.Round:
+            start = draw(key, self.sampler, self.probes, size, dtype)
+            found, grown = bidiagonalise_until(operator, start, self.steps, tolerance, mean)
+            part = leading(found, grown.steps)
+            steps = grown.steps.astype(dtype)
+            values, widths = quadrature.widened(
+                rules, part.diagonal, part.above, found.above, steps
+            )
+            zeros = quadrature.zeros(part.diagonal, part.above[:, :-1], operator.width)
+            zeros = jnp.zeros_like(zeros) if eps is not None else zeros
+            values = jnp.where(zeros > 0, -jnp.inf, size * values)
+            products = self.probes * grown.steps
+            return adaptive.Round(values, size * widths.mean(), zeros, products)
+
+        draw(key, self.sampler, 1, 1, dtype)  # Raises where there is no key.
+        found = adaptive.until(round_of, key, self.probes, tolerance, self.most_probes)
+        # Of infinite values the mean is none.
+        volume = jnp.where(found.zeros > 0, -jnp.inf, found.mean)
+        rank = jnp.full(volume.shape, operator.rank(self.rank), jnp.int32) - found.zeros
+        return Estimate(
+            log_volume=volume + operator.logs_of_zeros(self.rank, self.eps),
+            std_error=found.std_error,
+            bias_bound=found.bias_bound,
+            rank=rank,
+            products=found.products,
         )
 
     def cost(self, k: int, d: int) -> tuple[float, float]:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A number that the command line sets: an attribute of the estimator with this default."""
+    """A number that the command line sets: an attribute of the estimator with this default, a whole
+    one of at least 1, or None and positive."""
 
     name: str
-    default: int
+    default: int | None
     meaning: str
 
 
@@ -52,6 +53,7 @@ class Method:
 
 
 _PROBES = Setting("probes", 4, "random probes")
+_TOLERANCE = Setting("tolerance", None, "nats of std_error, more probes an image until then")
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -76,7 +78,7 @@ METHODS: dict[str, Method] = {
             "Lanczos",
             "lanczos",
             "estimated by stochastic Lanczos quadrature",
-            settings=(Setting("steps", 20, "Lanczos steps"), _PROBES),
+            settings=(Setting("steps", 20, "Lanczos steps"), _PROBES, _TOLERANCE),
             compared=True,
         ),
         Method(
@@ -84,7 +86,7 @@ METHODS: dict[str, Method] = {
             "Hutchinson",
             "hutchinson",
             "estimated by Hutchinson's method with Chebyshev polynomials",
-            settings=(Setting("degree", 50, "degree of the polynomial"), _PROBES),
+            settings=(Setting("degree", 50, "degree of the polynomial"), _PROBES, _TOLERANCE),
             compared=True,
         ),
         Method(

@@ -52,25 +52,35 @@ def gauss_radau(
     floor: float,
     diagonal: Float[Array, "p m"],
     above: Float[Array, "p m"],
+    steps: Float[Array, ""] | None = None,
 ) -> Float[Array, " p"]:
     """The same by the Gauss-Radau rule of m + 1 nodes, one at `floor` times the largest of Gauss.
+
+    `steps`: of the leading so many rows of B alone, `diagonal` being any length beyond.
 
     For the log it is no larger than the exact value where no singular value lies below that node,
     and Gauss's no smaller: the errors have the signs of an odd and of an even derivative of the
     log (Golub and Meurant, 2010, ch. 6). NaN where a smaller node of Gauss proves the floor wrong.
     """
-    nodes = jax.vmap(linalg.svdvals)(_matrix(diagonal, above[:, :-1]))
+    index = jnp.arange(diagonal.shape[1], dtype=diagonal.dtype)[None]
+    end = diagonal.shape[1] if steps is None else steps
+    inside = jnp.where(index < end - 1, above, 0)
+    nodes = jax.vmap(linalg.svdvals)(_matrix(diagonal, inside[:, :-1]))
     node = jnp.square(floor * nodes[:, 0])
 
     # The last diagonal entry that makes `node` an eigenvalue of B^T B, by the stationary quotient-
     # difference recurrence: sums of positive terms, where solving with B^T B - node I cancels.
-    def step(last: Array, squares: tuple[Array, Array]) -> tuple[Array, None]:
-        alpha, beta = squares
-        return jnp.where(alpha > last, node + beta * last / (alpha - last), jnp.nan), None
+    def step(last: Array, squares: tuple[Array, Array, Array]) -> tuple[Array, None]:
+        alpha, beta, at = squares
+        following = jnp.where(alpha > last, node + beta * last / (alpha - last), jnp.nan)
+        return jnp.where(at < end, following, last), None
 
-    last, _ = jax.lax.scan(step, node, (jnp.square(diagonal.T), jnp.square(above.T)))
-    extended = jnp.concatenate([diagonal, jnp.sqrt(last)[:, None]], axis=1)
-    return gauss(function, extended, above)
+    squares = (jnp.square(diagonal.T), jnp.square(above.T), index[0])
+    last, _ = jax.lax.scan(step, node, squares)
+    extended = jnp.concatenate([diagonal, diagonal[:, :1]], axis=1)
+    index = jnp.arange(extended.shape[1], dtype=diagonal.dtype)[None]
+    extended = jnp.where(index == end, jnp.sqrt(last)[:, None], extended)
+    return gauss(function, extended, jnp.where(index[:, :-1] < end, above, 0))
 
 
 def first_column(

@@ -21,6 +21,20 @@ def check_positive(name: str, value: float) -> None:
         raise ValueError(f"`{name}` must be positive, got {value}")
 
 
+def check_tolerance(tolerance: float | None, probes: int, most: int) -> None:
+    """Raises `ValueError` on a tolerance that is not positive, or without two probes and as many at
+    most as a round has."""
+    if tolerance is None:
+        return
+    check_positive("tolerance", tolerance)
+    if probes < 2:
+        raise ValueError(
+            f"`tolerance` needs `probes` of at least 2, got {probes}: one has no error"
+        )
+    if most < probes:
+        raise ValueError(f"`most_probes` must be at least `probes`, {probes}, got {most}")
+
+
 def check_fraction(name: str, value: float) -> None:
     """Raises `ValueError` unless `value` is between 0 and 1, neither included."""
     if not 0 < value < 1:

@@ -245,4 +245,5 @@ def _scores(result: tuple[Estimate, Array], count: int) -> Scores:
         singular_values=estimate.singular_values,
         flagged=estimate.flagged,
         patch_shares=estimate.shares,
+        products=estimate.products,
     )

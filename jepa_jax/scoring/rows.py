@@ -123,6 +123,8 @@ def make_row(
     row["rank"] = int(scores.rank.min())
     if scores.flagged is not None:
         row["flagged"] = bool(scores.flagged.any())
+    if scores.products is not None:
+        row["products"] = int(scores.products.sum())
     if not np.isfinite(values).all():
         row["status"], row["error"] = _unscored(values, scores)
         return row

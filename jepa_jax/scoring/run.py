@@ -149,7 +149,12 @@ def run(
             "`refine` needs a calibrated method (a sketch, or a corrected lower precision): an "
             "exact score is final"
         )
-    implied = {"views": views > 1, "calibrated": calibrated, "refined": refine is not None}
+    implied = {
+        "views": views > 1,
+        "calibrated": calibrated,
+        "refined": refine is not None,
+        "adaptive": getattr(estimator, "tolerance", None) is not None,
+    }
     rows = RowSettings(
         method=type(scorer.estimator).__name__.lower(),
         views=views,
@@ -282,6 +287,8 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
         set_to = dataclasses.asdict(estimator)
         # `store` says it, and folders from before there was such a setting go on.
         set_to.pop("shares", None)
+        if set_to.get("tolerance", 0) is None:
+            set_to = {k: v for k, v in set_to.items() if k not in ("tolerance", "most_probes")}
         return {"method": method, **set_to}
     calibration = estimator.calibration
     digest = hashlib.sha256()

@@ -13,7 +13,8 @@ class Scores(NamedTuple):
     `jepa_score`, `std_error`, `bias_bound` (NaN where the method has none) and `rank` (N,);
     `embedding` (N, K); `singular_values` (N, rank), `flagged` (N,), outside of what a calibrated
     estimator was fitted on, and `patch_shares` (N, rows, columns), each patch's share of the volume
-    (`jepa_jax.estimators.patch_shares`), where the estimator returns them, or None.
+    (`jepa_jax.estimators.patch_shares`) and `products` (N,), VJPs taken and as many JVPs, where the
+    estimator returns them, or None.
 
     >>> import numpy as np
     >>> from jepa_jax import Scores
@@ -36,6 +37,7 @@ class Scores(NamedTuple):
     singular_values: Float[np.ndarray, "n r"] | None = None
     flagged: Bool[np.ndarray, " n"] | None = None
     patch_shares: Float[np.ndarray, "n rows columns"] | None = None
+    products: Int[np.ndarray, " n"] | None = None
 
 
 def map_columns(

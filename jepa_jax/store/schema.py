@@ -64,6 +64,7 @@ GROUPS: dict[str, Group] = {
     ),
     "views": Group({"views": "list<float64>"}),
     "calibrated": Group({"flagged": "bool"}),
+    "adaptive": Group({"products": "int32"}),
     "refined": Group({"sketch_score": "float64", "sketch_std_error": "float64"}),
 }
 # Those that a user may ask for.

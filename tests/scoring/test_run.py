@@ -16,7 +16,9 @@ from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators import patch_shares
 from jepa_jax.scoring import combine_views
 from jepa_jax.scoring.keys import generator_of
+from jepa_jax.scoring.run import describe_estimator
 from jepa_jax.scoring.views import random_view
+from jepa_jax.store import read_manifest
 
 
 def rows_of(out):
@@ -196,6 +198,21 @@ def test_maps_of_patches(encoder, tmp_path):
     np.testing.assert_array_equal(again[:3], maps)
     with pytest.raises(ValueError, match="'patches' needs an exact method or a sketch, got Lanc"):
         Scorer(encoder, Lanczos()).run(records(1), tmp_path / "other", store=["patches"])
+
+
+def test_what_an_adaptive_row_took(encoder, tmp_path):
+    """As many probes as each image needs, each of ten steps or more."""
+    method = Lanczos(steps=10, probes=2, tolerance=8.0, most_probes=16)
+    Scorer(encoder, method).run(records(3), tmp_path / "out")
+    rows = rows_of(tmp_path / "out")
+    for row in rows:
+        assert row["products"] % 2 == 0
+        assert 2 * 10 <= row["products"] <= 16 * 62
+        assert row["std_error"] <= 8 or row["products"] >= 16 * 10
+    estimator = read_manifest(tmp_path / "out")["settings"]["estimator"]
+    assert (estimator["tolerance"], estimator["most_probes"]) == (8.0, 16)
+    # What a folder from before there was a tolerance says.
+    assert describe_estimator(Lanczos()).keys().isdisjoint({"tolerance", "most_probes"})
 
 
 def test_views_are_combined_by_eq_4(scorer, encoder, tmp_path):
