@@ -2,6 +2,7 @@
 
     python -m benchmarks.frontier spectra --data FOLDER
     python -m benchmarks.frontier grams --data FOLDER
+    python -m benchmarks.frontier rivals --data FOLDER
     python -m benchmarks.frontier limit --data FOLDER
     python -m benchmarks.frontier orthogonality
     python -m benchmarks.frontier embedded
@@ -49,6 +50,15 @@ def grams(args: argparse.Namespace) -> Found:
     result = grams.run(args.data / grams.FILE, seeds) | {"seeds": seeds}
     panels = {"ViT-S/14, 112 px": [*result["rows"], *result["ablations"]]}
     return Found("grams", "grams --data FOLDER" + " --quick" * args.quick, result, panels)
+
+
+def rivals(args: argparse.Namespace) -> Found:
+    """What has been published for the same, on the same Gram matrices; no figure."""
+    from benchmarks.frontier import grams, rivals
+
+    data, nulls, _ = grams.load(args.data / grams.FILE)
+    rows = rivals.run(data, nulls, grams.INSIDE)
+    return Found("rivals", "rivals --data FOLDER", {"rows": rows}, {})
 
 
 def limit(args: argparse.Namespace) -> Found:
@@ -105,11 +115,11 @@ def main(arguments: list[str] | None = None) -> None:
         f"python -m {__package__}", description=__doc__.splitlines()[0]
     )
     commands = parser.add_subparsers(required=True)
-    for work in (spectra, grams, limit, orthogonality, embedded, encoder):
+    for work in (spectra, grams, rivals, limit, orthogonality, embedded, encoder):
         command = commands.add_parser(work.__name__, help=work.__doc__)
         command.set_defaults(work=work)
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")
-        if work in (spectra, grams, limit):
+        if work in (spectra, grams, rivals, limit):
             command.add_argument("--data", type=Path, required=True, help="the folder of the data")
         if work in (spectra, grams):
             command.add_argument("--quick", action="store_true", help="fewer images or draws")

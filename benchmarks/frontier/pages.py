@@ -126,6 +126,18 @@ def grams(result: dict) -> str:
     return "\n\n".join(parts)
 
 
+def rivals(result: dict) -> str:
+    """Of `rivals.run`."""
+    parts = [
+        "# Published rivals on real Jacobians",
+        "The Gram matrices of grams.md, whose rows these are to be read beside. Their papers: "
+        "benchmarks/frontier/rivals.py. One key an image; no calibration.",
+        LEGEND,
+        accuracy_table(result["rows"]),
+    ]
+    return "\n\n".join(parts)
+
+
 def targets(rows: Sequence[Row]) -> str:
     """Measured figures of the full sketch beside what is wanted of them."""
     sketch = {round(1 / r.share): r.figures for r in rows if r.method == "Sketch"}

@@ -10,7 +10,7 @@ from jepa_jax.estimators import adaptive, quadrature, settings
 from jepa_jax.estimators.bidiagonal import bidiagonalise
 from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import Narrow, narrow
-from jepa_jax.estimators.probes import Sampler, draw, mean_and_error, power_of_two
+from jepa_jax.estimators.probes import Sampler, checked, draw, mean_and_error, power_of_two
 from jepa_jax.jacobian_operator import Jacobian
 
 
@@ -109,7 +109,6 @@ class Hutchinson:
         if self.tolerance is None:
             volume, std_error = mean_and_error(values_of(start))
         else:
-            assert key is not None  # Else there were no probes.
             none = jnp.zeros((), jnp.int32)
             taken = jnp.int32(self.probes * -(-self.degree // 2))
 
@@ -117,7 +116,9 @@ class Hutchinson:
                 probes = draw(key, self.sampler, self.probes, size, start.dtype)
                 return adaptive.Round(values_of(probes), bound, none, taken)
 
-            found = adaptive.until(round_of, key, self.probes, self.tolerance, self.most_probes)
+            found = adaptive.until(
+                round_of, checked(key), self.probes, self.tolerance, self.most_probes
+            )
             volume, std_error = found.mean, found.std_error
             products = found.products + min(self.interval_steps, size)
         volume = volume + size * jnp.log(scale)

@@ -11,7 +11,7 @@ from jepa_jax.estimators import adaptive, quadrature, settings
 from jepa_jax.estimators.bidiagonal import bidiagonalise, bidiagonalise_until, leading
 from jepa_jax.estimators.estimate import Estimate, Rank
 from jepa_jax.estimators.narrow import Narrow, narrow
-from jepa_jax.estimators.probes import Sampler, draw, mean_and_error
+from jepa_jax.estimators.probes import Sampler, checked, draw, mean_and_error
 from jepa_jax.jacobian_operator import Jacobian
 from jepa_jax.primitive import with_derivative
 
@@ -143,7 +143,7 @@ class Lanczos:
             products = self.probes * grown.steps
             return adaptive.Round(values, size * widths.mean(), zeros, products)
 
-        draw(key, self.sampler, 1, 1, dtype)  # Raises where there is no key.
+        key = checked(key)
         found = adaptive.until(round_of, key, self.probes, tolerance, self.most_probes)
         # Of infinite values the mean is none.
         volume = jnp.where(found.zeros > 0, -jnp.inf, found.mean)

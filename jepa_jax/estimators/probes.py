@@ -20,12 +20,18 @@ def draw(
 
     Raises `ValueError` where there is no key.
     """
-    if key is None:
-        raise ValueError("`key` must be a JAX random key for a method with random probes, got None")
+    key = checked(key)
     if sampler == "rademacher":
         return jax.random.rademacher(key, (count, size), dtype)
     gaussian = jax.random.normal(key, (count, size), dtype)
     return gaussian * (jnp.sqrt(jnp.asarray(size, dtype)) / norms(gaussian))
+
+
+def checked(key: PRNGKeyArray | None) -> PRNGKeyArray:
+    """The key; `ValueError` where there is none."""
+    if key is None:
+        raise ValueError("`key` must be a JAX random key for a method with random probes, got None")
+    return key
 
 
 def norms(vectors: Float[Array, "p n"]) -> Float[Array, "p 1"]:

@@ -23,8 +23,8 @@ def patch_shares(
     min(K - R, D). It is the derivative of the score in the log of the patch's contrast as J sees
     it: were J_p scaled by 1 + e, the score would rise by e times the share. Without J_p it would
     be lower by at least half of the share, and by -1/2 log det(I - J_p^T G^-1 J_p) in all. J itself
-    depends on the patch too, which neither says: benchmarks/patches compares shares with what
-    masking a patch does to the score.
+    depends on the patch too, which neither says: what masking a patch does to the score goes with
+    its share hardly at all (benchmarks/patches/README.md).
 
     `patch=1` gives the share of each pixel; of `jepa_jax.encoders.encoder_jacobian.jacobian_of`,
     whose input has a vector for each of the encoder's patches, that of each such patch. With
