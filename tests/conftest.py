@@ -105,7 +105,8 @@ def faulty(monkeypatch):
     monkeypatch.setattr(object_stores, "_file_system", lambda scheme, process: store)
     monkeypatch.setattr(object_stores, "RETRY_SECONDS", (0.0, 0.0, 0.0))
     yield store
-    store.rm("/", recursive=True)
+    store.store.clear()
+    store.pseudo_dirs[:] = [""]
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from command_line import invoke
+from fsspec.implementations.memory import MemoryFileSystem
+from image_files import png
 from streams import records
 
 from jepa_jax import Calibration, SketchSamples, load_calibration
+from jepa_jax.data import open_source
+from jepa_jax.data.storage import StorageFailed
 from jepa_jax.estimators.sketch.measurement import Measurement
 from jepa_jax.object_stores import Address, StoreFailed
 from jepa_jax.scoring.work import Part
@@ -109,3 +113,36 @@ def test_a_run_keeps_its_calibration_there(faulty):
 def test_a_repository_of_the_hub_is_no_place_for_scores():
     with pytest.raises(ValueError, match="each file written is a commit: write to a bucket"):
         check_scores_folder(Address("hf://datasets/owner/name/scores"))
+
+
+def test_an_image_that_is_missing_is_a_row_and_a_store_that_is_closed_ends_the_run(
+    scorer, faulty, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("jepa_jax.data.storage.RETRY_SECONDS", ())
+    top = Address("memory://of-scoring/in")
+    (top / "photos" / "a.png").put(png())
+    (top / "list.txt").put(b"photos/a.png\nphotos/gone.png\n")
+    summary = scorer.run(str(top / "list.txt"), tmp_path / "out")
+    assert summary.counts == {"ok": 1, "unavailable": 1}
+
+    def closed(path, *more, **how):
+        raise PermissionError("The provided token has expired.")
+
+    source = open_source(str(top / "list.txt"))
+    assert source.count() == 2
+    read = faulty.cat_file
+
+    def read_lists_alone(path, *more, **how):
+        return (read if path.endswith("txt") else closed)(path, *more, **how)
+
+    monkeypatch.setattr(faulty, "cat_file", read_lists_alone)
+    calls = []
+
+    def info(path, **how):
+        calls.append(path)
+        return closed(path) if len(calls) > 2 else MemoryFileSystem.info(faulty, path, **how)
+
+    monkeypatch.setattr(faulty, "info", info)
+    with pytest.raises(StorageFailed, match=r"list\.txt is gone, or not what it was"):
+        scorer.run(source, tmp_path / "closed")
+    assert not shard_paths(tmp_path / "closed")
