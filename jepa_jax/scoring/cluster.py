@@ -22,7 +22,7 @@ from jepa_jax.scoring.cluster_worker import Given, Hello, Turn, Worker, versions
 from jepa_jax.scoring.handing_out import HandingOut, OnLost
 from jepa_jax.scoring.recipe import Recipe
 from jepa_jax.scoring.reporting import Rate, Reporting
-from jepa_jax.scoring.work import Shard, Task
+from jepa_jax.scoring.work import Shard, Task, written_here
 from jepa_jax.scoring.workers import WorkerDied
 from jepa_jax.store.run_status import WorkerStatus
 
@@ -142,7 +142,11 @@ class Ray:
     def run(self, task: Task, shards: Iterable[Shard], reporting: Reporting) -> None:
         """Does all `shards`."""
         hand = HandingOut(task, shards, reporting.row, self.on_lost)
-        elsewhere: dict[str, Any] = {"scorer": None, "writing": None, "out": place(self._out)}
+        elsewhere: dict[str, Any] = {
+            "scorer": None,
+            "writing": written_here,
+            "out": place(self._out),
+        }
         sent = self._cloudpickle(dataclasses.replace(task, **elsewhere))
         self._recipe = pickle.dumps(Recipe.of(task.scorer))
         try:

@@ -16,7 +16,6 @@ import pyarrow as pa
 from jepa_jax.data import Record, Source
 from jepa_jax.data.storage import Storage, was_transient
 from jepa_jax.object_stores import Place
-from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.rows import Prepared, make_row, prepare
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.stages import ROW, WRITING, stage
@@ -120,13 +119,14 @@ class RowSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One pass over shards of the folder `out` by `scorer`. `work` does some of them:
+    """One pass over shards of the folder `out` by `scorer`, a `BatchScorer`, or None on the way to
+    a worker that has its own. `work` does some of them:
     `score_shards`, or `jepa_jax.scoring.refine.refine_shards`; `storage`: where the images are;
     `retry`: as of `Pending`. `writing`: through it every file is written; `flush_seconds`: the
     longest that a row waits for that, `FLUSH_SECONDS` by default.
     """
 
-    scorer: BatchScorer
+    scorer: Any
     out: Place
     rows: RowSettings
     work: "Callable[[Task, Iterable[Shard], OnRow], None]"
