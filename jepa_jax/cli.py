@@ -1,6 +1,7 @@
 """The command line: `jepa-jax --help` lists the commands of `jepa_jax.commands`."""
 
 import os
+import signal
 from typing import Annotated
 
 import typer
@@ -54,4 +55,8 @@ def main(
 def console() -> None:
     """The console script."""
     begin()
+    # Before a command and after it, at its imports and in what Python does at its end, Ctrl-C ends
+    # the process without a traceback; amid it, `jepa_jax.commands.interruption` sees to that.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     app()

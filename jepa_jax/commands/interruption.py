@@ -37,7 +37,7 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._since = 0.0
-        self._keeping = self._running = self._repeating = False
+        self._keeping = self._running = self._repeating = self._waiting = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -104,15 +104,22 @@ class Interruption:
         return None
 
     def _later(self, number: int) -> None:
-        again = threading.Timer(_AGAIN, self._repeat, [number])
-        again.daemon = True
-        again.start()
+        if not self._waiting:
+            self._waiting = True
+            threading.Thread(target=self._repeat, args=[number], daemon=True).start()
 
     def _repeat(self, number: int) -> None:
+        """In a thread: the signal again, when the main thread is not importing."""
+        main = threading.main_thread().ident or 0
+        time.sleep(_AGAIN)
+        # One at a time: it is told from a second wish by its number.
+        while self._running and (self._repeating or _imports(sys._current_frames().get(main))):
+            time.sleep(_AGAIN)
+        self._waiting = False
         if self._running and hasattr(signal, "pthread_kill"):  # Windows: the next row ends it.
-            self._repeating = True  # It is not a second wish.
+            self._repeating = True
             # Not `_thread.interrupt_main`: that wakes no system call.
-            signal.pthread_kill(threading.main_thread().ident or 0, number)
+            signal.pthread_kill(main, number)
 
     def _note(self, number: int) -> bool:
         """Notes the first signal; whether this is a second one."""
@@ -131,7 +138,7 @@ class Interruption:
                     self._reader.settimeout(None)
                     _write("ending; once more ends at once")
                     continue
-                for number in set(numbers).intersection(self._before):
+                for number in filter(self._before.__contains__, numbers):
                     if self._repeating:
                         self._repeating = False
                         continue

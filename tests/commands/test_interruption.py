@@ -79,6 +79,19 @@ with plain_errors() as command:
     time.sleep(30)  # Compiling.
     print("lost")
 """
+# After the command, in what Python does at its end.
+ENDING = """
+import atexit, sys, time
+from jepa_jax.cli import console
+
+def slow():
+    print("here", flush=True)
+    time.sleep(30)
+
+atexit.register(slow)
+sys.argv = ["jepa-jax", "--version"]
+console()
+"""
 # The main thread in what looks at no signal, as a compiler does.
 DEAF = """
 import ctypes
@@ -118,6 +131,30 @@ def test_a_signal_ends_a_run_with_its_rows_kept(tmp_path, name):
     ids = pq.read_table(out)["id"].to_pylist()
     assert ids == [f"image-{i:03d}" for i in range(said)]
     assert not list(out.glob(".*"))
+
+
+def test_after_its_end_a_command_dies_of_it_quietly():
+    with started(ENDING, "here") as process:
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert stderr == ""
+
+
+def test_a_second_one_amid_an_import_ends_it(tmp_path):
+    """What is sent again when the import is over is not a second wish, and hides none."""
+    slow = 'import time\nprint("here", flush=True)\ntime.sleep(30)\n'
+    (tmp_path / "slow.py").write_text(slow)
+    with started(IMPORTING.format(folder=str(tmp_path)), "here") as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "once more ends at once" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "ended at once" in stderr
 
 
 def test_a_lost_exception_is_not_a_lost_signal():
