@@ -57,8 +57,11 @@ def rivals(args: argparse.Namespace) -> Found:
     from benchmarks.frontier import grams, rivals
 
     data, nulls, _ = grams.load(args.data / grams.FILE)
+    if args.quick:
+        data, nulls = tuple(part[::4] for part in data), nulls[::4]
     rows = rivals.run(data, nulls, grams.INSIDE)
-    return Found("rivals", "rivals --data FOLDER", {"rows": rows}, {})
+    result = {"images": len(data[1]), "rows": rows}
+    return Found("rivals", "rivals --data FOLDER" + " --quick" * args.quick, result, {})
 
 
 def limit(args: argparse.Namespace) -> Found:
@@ -121,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")
         if work in (spectra, grams, rivals, limit):
             command.add_argument("--data", type=Path, required=True, help="the folder of the data")
-        if work in (spectra, grams):
+        if work in (spectra, grams, rivals):
             command.add_argument("--quick", action="store_true", help="fewer images or draws")
         if work in (embedded, encoder):
             command.add_argument("--repeats", type=int, default=5, help="turns to time")

@@ -130,8 +130,8 @@ def rivals(result: dict) -> str:
     """Of `rivals.run`."""
     parts = [
         "# Published rivals on real Jacobians",
-        "The Gram matrices of grams.md, whose rows these are to be read beside. Their papers: "
-        "benchmarks/frontier/rivals.py. One key an image; no calibration.",
+        f"{result['images']} of the 152 Gram matrices of grams.md, whose rows these are to be read "
+        "beside. Their papers: benchmarks/frontier/rivals.py. One key an image; no calibration.",
         LEGEND,
         accuracy_table(result["rows"]),
     ]
