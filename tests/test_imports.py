@@ -86,3 +86,10 @@ def test_a_name_is_what_its_module_has(name):
     value = getattr(jepa_jax, name)
     assert value.__name__ == name
     assert getattr(sys.modules[value.__module__], name) is value
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "jepa_jax", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("jepa-jax ")
