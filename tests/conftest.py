@@ -15,14 +15,6 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # A process a core is busy already, with small matrices: threads would wait for each other.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-# For processes that tests start: see there.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [
-        str(Path(__file__).parent / "support" / "started"),
-        *filter(None, [os.environ.get("PYTHONPATH")]),
-    ]
-)
-
 import jax
 import psutil
 import pytest
@@ -53,6 +45,18 @@ def pytest_sessionstart(session):
     sizes = [os.stat(f).st_size for f in list(COMPILED.iterdir()) if os.path.exists(f)]
     if sum(sizes) > COMPILED_AT_MOST:
         shutil.rmtree(COMPILED, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def started_processes():
+    """What tests start, unlike pytest's own workers, finds tests/support/started first."""
+    first = str(Path(__file__).parent / "support" / "started")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([first, *filter(None, [before])])
+    yield
+    del os.environ["PYTHONPATH"]
+    if before is not None:
+        os.environ["PYTHONPATH"] = before
 
 
 @pytest.fixture
