@@ -24,8 +24,13 @@ KILLED = """
 import sys, time
 from jepa_jax import Exact, Scorer, load_encoder
 scorer = Scorer(load_encoder("embedded"), Exact(), batch_size=4)
-slow = lambda row: (print(row["id"], flush=True), time.sleep(0.05))
-scorer.run("s3://bucket/images.tar", {out!r}, shard_size=8, on_row=slow)
+
+def on_row(row):
+    if row["id"] == {last!r}:
+        print("here", flush=True)
+        time.sleep(60)  # To be killed.
+
+scorer.run("s3://bucket/images.tar", {out!r}, shard_size=8, on_row=on_row)
 """
 
 
@@ -81,10 +86,10 @@ def test_killed_and_continued_it_is_the_local_run_to_the_last_bit(
     whole = rows(tmp_path / "here")
     out = Address("s3://bucket/scores")
     perfect.faults = Faults(unavailable=0.05, cut=0.05, seconds=0.002, seed=1)
-    command = [sys.executable, "-c", KILLED.format(out=str(out))]
+    last = whole[SHARD + 3]["id"]
+    command = [sys.executable, "-c", KILLED.format(out=str(out), last=last)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.stdout.readline().strip() != whole[SHARD + 3]["id"]:
-            assert process.poll() is None, "the run ended before it could be killed"
+        assert process.stdout.readline() == "here\n"
         with pytest.raises(BlockingIOError, match=rf"process {process.pid} on"):
             scorer.run(str(Address("s3://bucket/images.tar")), out, shard_size=SHARD)
         process.send_signal(signal.SIGKILL)
