@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jepa_jax import Exact, Hutchinson, Lanczos, Sketch, SketchSamples, XTrace, jacobian
+from jepa_jax import Exact, Hutchinson, Lanczos, Projection, Sketch, SketchSamples, XTrace, jacobian
 from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import Encoder
@@ -59,6 +59,7 @@ METHODS = {
     "lanczos, clip": Lanczos(steps=3, probes=2, rank="clip"),
     "hutchinson": Hutchinson(degree=4, probes=2, interval_steps=3),
     "hutchinson, clip": Hutchinson(degree=4, probes=2, interval_steps=3, rank="clip"),
+    "projection": Projection(oversampling=2),
     "xtrace": XTrace(steps=3, products=4),
 }
 
@@ -130,7 +131,7 @@ def test_every_method_and_setting(name):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS[1:])
-@pytest.mark.parametrize("name", ["exact", "lanczos", "hutchinson", "xtrace"])
+@pytest.mark.parametrize("name", ["exact", "lanczos", "hutchinson", "projection", "xtrace"])
 def test_every_method_at_every_precision(name, precision):
     lowers_everywhere(traced(METHODS[name], precision, depth=1, batch=1))
 

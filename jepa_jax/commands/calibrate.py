@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.candidates import print_candidates
+from jepa_jax.commands.estimators import check_one_embedding
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     AllowOutside,
@@ -55,6 +56,7 @@ def calibrate(
         check_folder(out)
         opened = open_images(source, image_column, id_column, allow_outside)
         loaded = load(encoder, embedding, image_size)
+        check_one_embedding(loaded, {"calibrate": True})
         with Progressing("calibrating", command.stop) as progress:
             found = measure(
                 loaded,

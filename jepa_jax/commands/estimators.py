@@ -30,6 +30,18 @@ def make_estimator(
     return method.make(**own, **({"rank": rank} if method.ranks else {}))
 
 
+def check_one_embedding(encoder: Any, asked: dict[str, bool]) -> None:
+    """Raises `ValueError` where an encoder of several embedding rules meets one of the options
+    `asked` for that are of one."""
+    for option, given in asked.items():
+        if given and encoder.inner:
+            raise ValueError(
+                f"{option} is of one embedding, a calibration of each its own; got --embedding "
+                f"{','.join(map(str, encoder.rules))}: exact, projection, lanczos, hutchinson and "
+                "xtrace score several at once"
+            )
+
+
 def read_calibration(name: str, folder: Place | None) -> Any:
     """The calibration of a method that needs one, None for the others."""
     if not METHODS[name].calibrated:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jepa_jax.commands.estimators import make_estimator
+from jepa_jax.commands.estimators import check_one_embedding, make_estimator
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     AllowOutside,
@@ -104,6 +104,7 @@ def evaluate(
         loaded = None
         if encoder is not None:
             loaded = load(encoder, embedding, image_size)
+            check_one_embedding(loaded, {"evaluate": True})
             platform = default_device().platform
             say(f"{encoder} ({loaded.rule}, {loaded.image_size} px) on {platform}")
             warn_of_idle_gpu(platform)

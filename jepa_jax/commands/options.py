@@ -80,7 +80,10 @@ Encoder = Annotated[
 ]
 Embedding = Annotated[
     str | None,
-    typer.Option(help="cls, mean, projected, cls@N, each with an optional +normalized."),
+    typer.Option(
+        help="cls, mean, projected, cls@N, each with an optional +normalized; score: several, "
+        "'cls@4,cls@8,cls', in one pass, jepa_score by the last."
+    ),
 ]
 ImageSize = Annotated[int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images at once on each device.")]
@@ -184,6 +187,19 @@ def open_images(
     for line in as_lines(left_out(opened)):
         say(f"left out: {line}", style="yellow")
     return opened if shuffle is None else Shuffled(opened, shuffle)
+
+
+def share_of(text: str | None, option: str) -> float:
+    """'5%' or '0.05' as .05; 0 for none."""
+    if text is None:
+        return 0.0
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ValueError(f"{option} must be a share such as '5%' or '0.05', got {text!r}")
+    return share
 
 
 def split_store(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from jepa_jax.commands.candidates import print_candidates
-from jepa_jax.commands.estimators import make_estimator, read_calibration
+from jepa_jax.commands.estimators import check_one_embedding, make_estimator, read_calibration
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     CPUS_PER_WORKER,
@@ -39,6 +39,7 @@ from jepa_jax.commands.options import (
     check_settings,
     engine_named,
     open_images,
+    share_of,
     split_store,
     with_method_settings,
 )
@@ -168,7 +169,10 @@ def score(
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
         check_apart(out, on_stores=True)
         check_settings(method_settings, [method.value])
-        shares = {"low": _share(refine, "--refine"), "high": _share(refine_high, "--refine-high")}
+        shares = {
+            "low": share_of(refine, "--refine"),
+            "high": share_of(refine_high, "--refine-high"),
+        }
 
         from jepa_jax.estimators import Corrected, Exact
         from jepa_jax.scoring import Profile, Scorer
@@ -191,6 +195,9 @@ def score(
         refinement = Refinement(**shares) if any(shares.values()) else None
         opened = open_images(source, image_column, id_column, allow_outside, shuffle)
         loaded = load(encoder, embedding, image_size)
+        one = {"--method auto": method.value == "auto", "--calibration": calibration is not None}
+        one |= {"--precision auto": precision.value == "auto", "--correct": correct is not None}
+        check_one_embedding(loaded, one)
         auto = precision.value == "auto" and calibration is None
         check_asked(auto, correct, method.value, rank.value, refinement is not None, apart)
         groups = split_store(store)
@@ -228,7 +235,8 @@ def score(
             products = f"precision {settled.precision}"  # Its devices are not known here.
         why = f" (auto: {settled.reason})" if settled.reason else ""
         say(
-            f"{encoder} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px) on "
+            f"{encoder} ({', '.join(map(str, loaded.rules))}, K = {loaded.embedding_size}, "
+            f"{loaded.image_size} px) on "
             f"{where}, {method.value}, {products}{why}"
         )
         run_settings = {"views": views, "store": groups, "refine": refinement}
@@ -361,16 +369,3 @@ def _count(source: Any, limit: int | None, views: int = 1) -> int | None:
     if limit is not None:
         total = limit if total is None else min(total, limit)
     return None if total is None else total * views
-
-
-def _share(text: str | None, option: str) -> float:
-    """'5%' or '0.05' as .05; 0 for none."""
-    if text is None:
-        return 0.0
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 < share <= 1:
-        raise ValueError(f"{option} must be a share such as '5%' or '0.05', got {text!r}")
-    return share

@@ -5,6 +5,7 @@ The rule defines the Jacobian, so it is part of the encoder, stated and never si
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -112,6 +113,40 @@ def embed(
     """
     leaving = vit.features(tokens, cls_only=rule.pool == "cls", depth=rule.layer, grid=grid)
     return pool(vit, rule, leaving)
+
+
+def parse_rules(text: str) -> tuple[EmbeddingRule, ...]:
+    """'cls@4,cls' as rules, in order; `ValueError` as `EmbeddingRule.parse`, and on one twice."""
+    rules = tuple(EmbeddingRule.parse(part.strip()) for part in text.split(","))
+    if len(set(rules)) < len(rules):
+        raise ValueError(f"`embedding` must name each rule once, got {text!r}")
+    return rules
+
+
+def embed_each(
+    vit: ViT,
+    rules: Sequence[EmbeddingRule],
+    tokens: Float[Array, "t d"],
+    grid: Grid | None = None,
+) -> list[Float[Array, " k"]]:
+    """`embed` by each of several rules, every block evaluated once for all.
+
+    But for the last block of a CLS rule: it is evaluated for the CLS token alone besides, so that
+    VJPs of that rule cost what they cost by themselves.
+    """
+    depths = [rule.layer or vit.config.depth for rule in rules]
+    blocks, leaving = list(vit.blocks), {}
+    last = max((d for d, r in zip(depths, rules, strict=True) if r.pool != "cls"), default=0)
+    last = max(last, max(depths) - 1)  # As far as all tokens are needed.
+    entering = tokens
+    for depth, block in enumerate(blocks[: max(depths)], start=1):
+        pools = {rule.pool for rule, d in zip(rules, depths, strict=True) if d == depth}
+        if "cls" in pools:
+            leaving[depth, True] = block(entering, 1, grid)
+        if depth <= last:
+            entering = leaving[depth, False] = block(entering, grid=grid)
+    each = zip(rules, depths, strict=True)
+    return [pool(vit, rule, leaving[depth, rule.pool == "cls"]) for rule, depth in each]
 
 
 def pool(vit: ViT, rule: EmbeddingRule, leaving: Float[Array, "t d"]) -> Float[Array, " k"]:

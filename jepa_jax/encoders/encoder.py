@@ -1,6 +1,7 @@
 """`Encoder`: a pretrained vision encoder as a pure function and its state."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from flax import nnx
@@ -30,7 +31,8 @@ class Encoder:
     """A pretrained encoder: a pure function of (state, image), and what defines it.
 
     `state`: the parameters, a pytree to pass to jitted functions. `config`: the transformer's
-    shape. `rule`: the embedding rule. `image_size`: the side, in pixels, that `preprocess` gives.
+    shape. `rule`: the embedding rule. `inner`: further ones, whose scores are wanted beside.
+    `image_size`: the side, in pixels, that `preprocess` gives.
     `fingerprint`: SHA-256 of configuration, preprocessing and weights. `origin`: where it was
     loaded from, None where it was made in memory. Made by `load_encoder`.
 
@@ -49,10 +51,13 @@ class Encoder:
         preprocess: Preprocess,
         fingerprint: str,
         origin: Origin | None = None,
+        inner: Sequence[EmbeddingRule] = (),
     ):
-        rule.check(model.config)
+        for each in (*inner, rule):
+            each.check(model.config)
         model.config.grid(image_size, image_size)
         self.name, self.config, self.rule = name, model.config, rule
+        self.inner = tuple(inner)
         self.image_size, self.fingerprint = image_size, fingerprint
         self.origin = origin
         self._preprocess = preprocess
@@ -67,7 +72,13 @@ class Encoder:
         self._graph = nnx.graphdef(abstract_model(self.config))
 
     def __repr__(self) -> str:
-        return f"Encoder({self.name!r}, embedding={str(self.rule)!r}, image_size={self.image_size})"
+        rules = ",".join(map(str, self.rules))
+        return f"Encoder({self.name!r}, embedding={rules!r}, image_size={self.image_size})"
+
+    @property
+    def rules(self) -> tuple[EmbeddingRule, ...]:
+        """All embedding rules, `rule` the last."""
+        return (*self.inner, self.rule)
 
     @property
     def embedding_size(self) -> int:
@@ -122,18 +133,40 @@ class Encoder:
         rows, columns, _ = coordinates.shape
         return embeddings.embed(vit, self.rule, vit.tokens_at(coordinates), (rows, columns))
 
+    def embed_coordinates_each(
+        self, state: nnx.State, coordinates: Float[Array, "rows columns n"]
+    ) -> list[Float[Array, " _"]]:
+        """`embed_coordinates` by each of `rules`, every block evaluated once for all.
+
+        >>> import jax, numpy as np
+        >>> from jepa_jax import load_encoder
+        >>> encoder = load_encoder("embedded", embedding="cls@1,mean@1,cls")
+        >>> image = np.ones((encoder.image_size, encoder.image_size, 3), np.float32)
+        >>> u = encoder.coordinates(encoder.state, image)
+        >>> each = jax.jit(encoder.embed_coordinates_each)(encoder.state, u)
+        >>> [z.shape for z in each]
+        [(64,), (64,), (64,)]
+        """
+        vit = self._model(state)
+        rows, columns, _ = coordinates.shape
+        return embeddings.embed_each(vit, self.rules, vit.tokens_at(coordinates), (rows, columns))
+
     def hidden_states(self, state: nnx.State, image: Pixels) -> list[Array]:
         """The tokens (T, D) entering the first block and leaving each, before the final norm."""
         return self._model(state).hidden_states(image)
 
-    def null_basis(self, state: nnx.State, embedding: Float[Array, " k"]) -> Float[Array, "k r"]:
+    def null_basis(
+        self, state: nnx.State, embedding: Float[Array, " k"], rule: EmbeddingRule | None = None
+    ) -> Float[Array, "k r"]:
         """Orthonormal left-null directions of the embedding's Jacobian, in closed form.
+
+        By `rule`, the encoder's own by default.
 
         R depends on the embedding rule: 2 for a CLS token after its LayerNorm, 1 for a mean of
         patch tokens, 0 for a projection to few coordinates; see
         `jepa_jax.encoders.embedding.null_basis`.
         """
-        return embeddings.null_basis(self._model(state), self.rule, embedding)
+        return embeddings.null_basis(self._model(state), rule or self.rule, embedding)
 
     def covariates(
         self, state: nnx.State, coordinates: Float[Array, "rows columns n"]

@@ -4,7 +4,7 @@ from flax import nnx
 
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.vit import Pixels
-from jepa_jax.jacobian_operator import Jacobian, jacobian
+from jepa_jax.jacobian_operator import Jacobian, Jacobians, jacobian
 
 
 def jacobian_of(
@@ -22,4 +22,21 @@ def jacobian_of(
         chunk=chunk,
         null_basis=lambda z: encoder.null_basis(state, z),
         covariates=lambda: encoder.covariates(state, coordinates),
+    )
+
+
+def jacobians_of(
+    encoder: Encoder, state: nnx.State, image: Pixels, chunk: int | None = None
+) -> Jacobians:
+    """The Jacobians of the embeddings by each of the encoder's `rules` at one preprocessed image.
+
+    As `jacobian_of`, without covariates; one forward pass for all.
+    """
+    return Jacobians(
+        lambda u: encoder.embed_coordinates_each(state, u),
+        encoder.coordinates(state, image),
+        chunk=chunk,
+        null_bases=[
+            lambda z, rule=rule: encoder.null_basis(state, z, rule) for rule in encoder.rules
+        ],
     )

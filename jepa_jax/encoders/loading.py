@@ -8,7 +8,7 @@ from jax.typing import DTypeLike
 
 from jepa_jax.checked_json import of_file, read_json, refuse_code, shown
 from jepa_jax.encoders import reading
-from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.embedding import EmbeddingRule, parse_rules
 from jepa_jax.encoders.encoder import Encoder, Origin
 from jepa_jax.encoders.families import find_family
 from jepa_jax.encoders.family import Family
@@ -35,7 +35,8 @@ def load_encoder(
     model.safetensors (or its shards), as `transformers` writes them. A hub name such as
     "facebook/dinov2-small" is downloaded once, and found in the hub's cache when offline.
     "embedded" is the small encoder that comes with the package. `embedding` overrides the family's
-    rule ("cls", "mean", "projected", "cls@8", each with an optional "+normalized"); `image_size`
+    rule ("cls", "mean", "projected", "cls@8", each with an optional "+normalized"); several,
+    "cls@4,cls@8,cls", have scores of each at once, the last the encoder's own `rule`. `image_size`:
     the side of the input in pixels; `dtype` the type of the parameters in memory, whatever it is
     on disk.
 
@@ -54,7 +55,8 @@ def load_encoder(
     dtype = parameter_dtype(dtype)
     if image_size is not None and not (type(image_size) is int and 1 <= image_size <= MAX_SIDE):
         raise ValueError(f"`image_size` must be from 1 to {MAX_SIDE} pixels, got {image_size!r}")
-    rule = EmbeddingRule.parse(embedding) if isinstance(embedding, str) else embedding
+    rules = parse_rules(embedding) if isinstance(embedding, str) else (embedding,)
+    *inner, rule = rules
     if not isinstance(rule, EmbeddingRule | None):
         raise ValueError(f"`embedding` must be a text or an EmbeddingRule, got {embedding!r}")
     folder = EMBEDDED if str(name_or_path) == "embedded" else reading.find(name_or_path)
@@ -73,7 +75,8 @@ def load_encoder(
     with of_file(processor_file(folder) or folder) if image_size is None else nullcontext():
         config.grid(height, width)
     rule = rule or family.rule(config)
-    rule.check(config)
+    for each in (*inner, rule):
+        each.check(config)
     arrays = read_parameters(
         reading.weight_files(folder),
         family.parameters(config),
@@ -95,6 +98,7 @@ def load_encoder(
             image_size,
             dtype.name,
         ),
+        inner=inner,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from jepa_jax.jacobian_operator import Jacobian
+from jepa_jax.jacobian_operator import Jacobian, Jacobians
 
 Rank = Literal["structural", "clip"]
 # A JVP's cost in VJPs, of a vision transformer.
@@ -61,6 +61,28 @@ class Estimator(Protocol):
     def cost(self, k: int, d: int) -> tuple[float, float]:
         """Products with a K x D Jacobian: (VJPs, JVPs)."""
         ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """An estimator whose products several Jacobians of one input share."""
+
+    def together(self, jacobians: Jacobians, key: PRNGKeyArray | None = None) -> list[Estimate]:
+        """The estimate of each."""
+        ...
+
+
+def estimates(
+    estimator: Estimator, jacobians: Jacobians, key: PRNGKeyArray | None = None
+) -> list[Estimate]:
+    """The estimate of each of several Jacobians of one input, each as it is alone.
+
+    Together where the estimator can (`Projection`); else one after the other, which share the
+    forward pass and no more: VJPs of different embeddings have nothing in common.
+    """
+    if isinstance(estimator, Sharing):
+        return estimator.together(jacobians, key)
+    return [estimator(one, key) for one in jacobians.each]
 
 
 def cost_in_vjps(estimator: Estimator, k: int, d: int) -> float:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jepa_jax.estimators.exact import Exact as Exact
     from jepa_jax.estimators.hutchinson import Hutchinson as Hutchinson
     from jepa_jax.estimators.lanczos import Lanczos as Lanczos
+    from jepa_jax.estimators.projection import Projection as Projection
     from jepa_jax.estimators.sketch.estimator import Sketch as Sketch
     from jepa_jax.estimators.xtrace import XTrace as XTrace
 
@@ -88,6 +89,15 @@ METHODS: dict[str, Method] = {
             "estimated by Hutchinson's method with Chebyshev polynomials",
             settings=(Setting("degree", 50, "degree of the polynomial"), _PROBES, _TOLERANCE),
             compared=True,
+        ),
+        Method(
+            "projection",
+            "Projection",
+            "projection",
+            "from Gaussian combinations of the Jacobian's columns, with a random error of the same "
+            "known size for every image",
+            settings=(Setting("oversampling", 64, "JVPs beyond the live dimensions"),),
+            ranks=False,
         ),
         Method(
             "xtrace",

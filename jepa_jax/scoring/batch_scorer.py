@@ -11,9 +11,10 @@ from flax import nnx
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from jepa_jax.encoders.encoder import Encoder
-from jepa_jax.encoders.encoder_jacobian import jacobian_of
-from jepa_jax.estimators.estimate import Estimate, Estimator
+from jepa_jax.encoders.encoder_jacobian import jacobian_of, jacobians_of
+from jepa_jax.estimators.estimate import Estimate, Estimator, estimates
 from jepa_jax.estimators.shares import pooled
+from jepa_jax.jacobian_operator import Jacobian
 from jepa_jax.products import Precision
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
@@ -67,6 +68,11 @@ class BatchScorer:
         # A calibrated estimator is a pytree of arrays, an argument of the program; others are
         # settings, and part of it.
         self._fitted = not jax.tree_util.all_leaves([self.estimator])
+        if self.encoder.inner and (self._fitted or hasattr(self.estimator, "line")):
+            raise ValueError(
+                f"{type(self.estimator).__name__} is fitted to one embedding: give the encoder one "
+                f"rule a scorer, got {', '.join(map(str, self.encoder.rules))}"
+            )
         self._on_devices: tuple[nnx.State, Estimator | None] | None = None
         self._compiled = devices.program(self._estimate, whole=2, batched=2, static=1)
 
@@ -183,8 +189,14 @@ class BatchScorer:
         keys = keys_of(self.seed, [names[i] for i in fill])
         with numerics(self.precision):
             arguments = (*self.on_devices(), images[fill], keys)
-            result = self._compiled(*arguments, self.plan(*size).chunk)
-        return lambda: _scores(result, count)
+            results = self._compiled(*arguments, self.plan(*size).chunk)
+
+        def wait() -> Scores:
+            *inner, own = [_scores(result, count) for result in results]
+            names = map(str, self.encoder.inner)
+            return own._replace(inner=dict(zip(names, inner, strict=True)) or None)
+
+        return wait
 
     def traced(self, height: int, width: int) -> jax.stages.Traced:
         """The program of one batch on all devices of images of this size, traced and not compiled.
@@ -217,15 +229,22 @@ class BatchScorer:
         images: Float[Array, "b h w c"],
         keys: Key[Array, " b"],
         chunk: int,
-    ) -> tuple[Estimate, Float[Array, "b k"]]:
+    ) -> list[tuple[Estimate, Float[Array, "b _"]]]:
+        """Of each of the encoder's rules."""
         estimator = self.estimator if fitted is None else fitted
 
-        def one(image: Float[Array, "h w c"], key: PRNGKeyArray):
-            operator = jacobian_of(self.encoder, state, image, chunk)
-            found = estimator(operator, key)
+        def result(found: Estimate, operator: Jacobian):
             if found.shares is not None:  # A number for each patch, not for each coordinate.
                 found = found._replace(shares=pooled(found.shares, operator.input_shape))
             return found, operator.value
+
+        def one(image: Float[Array, "h w c"], key: PRNGKeyArray):
+            if self.encoder.inner:
+                operators = jacobians_of(self.encoder, state, image, chunk)
+                found = estimates(estimator, operators, key)
+                return [result(e, o) for e, o in zip(found, operators.each, strict=True)]
+            operator = jacobian_of(self.encoder, state, image, chunk)
+            return [result(estimator(operator, key), operator)]
 
         # A batch of one is not worth a batch dimension in every product.
         if images.shape[0] == 1:

@@ -17,7 +17,7 @@ from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.stages import PREPROCESSING, READING, stage
 from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
-from jepa_jax.store.schema import STAMP
+from jepa_jax.store.schema import LONG, STAMP, of_rule
 
 # Levels of the quantiles that stand for a spectrum, from the smallest singular value up.
 SPECTRUM_LEVELS = np.linspace(0, 1, 65)
@@ -119,6 +119,16 @@ def make_row(
     }
     if scores is None:
         return row
+    row |= _scored(scores, store)
+    for rule, inner in (scores.inner or {}).items():
+        found = {"status": "ok", "error": None} | _scored(inner, store)
+        row |= {of_rule(n, rule): value for n, value in found.items() if n not in LONG}
+    return row
+
+
+def _scored(scores: Scores, store: tuple[str, ...]) -> dict[str, Any]:
+    """What the scores of a record's views by one embedding rule make of its row."""
+    row: dict[str, Any] = {}
     values, errors = np.asarray(scores.jepa_score, np.float64), scores.std_error
     row["rank"] = int(scores.rank.min())
     if scores.flagged is not None:

@@ -162,6 +162,7 @@ def run(
         groups=tuple(name for name, wanted in implied.items() if wanted),
         shard_size=shard_size,
         threads=workers,
+        rules=tuple(map(str, scorer.encoder.inner)),
     )
     settings = describe(scorer, opened, rows, refine, part)
     engine, encoder = engine or Local(), {"encoder": scorer.encoder.name}
@@ -258,7 +259,8 @@ def describe(
             "fingerprint": encoder.fingerprint,
             "embedding": str(encoder.rule),
             "image_size": encoder.image_size,
-        },
+        }
+        | ({"inner": list(map(str, encoder.inner))} if encoder.inner else {}),
         estimator=describe_estimator(scorer.estimator),
         precision=scorer.precision,
         views=rows.views,

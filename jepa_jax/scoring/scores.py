@@ -1,7 +1,7 @@
 """Scores of images as columns."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,7 +14,8 @@ class Scores(NamedTuple):
     `embedding` (N, K); `singular_values` (N, rank), `flagged` (N,), outside of what a calibrated
     estimator was fitted on, and `patch_shares` (N, rows, columns), each patch's share of the volume
     (`jepa_jax.estimators.patch_shares`) and `products` (N,), VJPs taken and as many JVPs, where the
-    estimator returns them, or None.
+    estimator returns them, or None. `inner`: by the names of the encoder's further embedding rules,
+    their scores of the same images; None where it has none.
 
     >>> import numpy as np
     >>> from jepa_jax import Scores
@@ -38,11 +39,17 @@ class Scores(NamedTuple):
     flagged: Bool[np.ndarray, " n"] | None = None
     patch_shares: Float[np.ndarray, "n rows columns"] | None = None
     products: Int[np.ndarray, " n"] | None = None
+    inner: "dict[str, Scores] | None" = None
 
 
 def map_columns(
     function: Callable[[Sequence[np.ndarray]], np.ndarray], parts: Sequence[Scores]
 ) -> Scores:
     """`function` of every column of `parts`, given as a sequence; None stays None."""
-    columns = zip(*parts, strict=True)
-    return Scores._make(None if column[0] is None else function(column) for column in columns)
+
+    def mapped(column: tuple[Any, ...]) -> Any:
+        if isinstance(column[0], dict):
+            return {name: map_columns(function, [c[name] for c in column]) for name in column[0]}
+        return None if column[0] is None else function(column)
+
+    return Scores._make(mapped(column) for column in zip(*parts, strict=True))

@@ -102,7 +102,7 @@ WHOLE = Part(1, 1)
 @dataclasses.dataclass(frozen=True)
 class RowSettings:
     """How rows are made and laid down: see `jepa_jax.scoring.run.run`. `method`: as in the rows;
-    `groups`: of columns beside those in `store`."""
+    `groups`: of columns beside those in `store`; `rules`: the encoder's further embedding rules."""
 
     method: str
     views: int = 1
@@ -110,11 +110,12 @@ class RowSettings:
     groups: tuple[str, ...] = ()
     shard_size: int = 1024
     threads: int = 8
+    rules: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the files."""
-        return schema(self.store + self.groups)
+        return schema(self.store + self.groups, self.rules)
 
 
 @dataclasses.dataclass(frozen=True)

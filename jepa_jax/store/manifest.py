@@ -19,7 +19,10 @@ from jepa_jax.version import NUMERICS
 _OF_ONE_RUN = ("started", "continued", "known_answers", "precision_choice")
 # What of the settings may differ between folders whose scores are compared: where images are, how
 # rows are stored, and the seed, which draws views and probes and shifts no score.
-_FREE = ("source", "shard_size", "store", "estimator.spectrum", "seed", "part.index", "part.of")
+_FREE = (
+    *("source", "shard_size", "store", "estimator.spectrum", "seed", "part.index", "part.of"),
+    "encoder.inner",
+)
 # The setting that differs between folders that are merged.
 PART = "part"
 
@@ -40,7 +43,8 @@ def make_settings(
 ) -> dict[str, Any]:
     """The settings that a manifest locks.
 
-    `encoder`: fingerprint, embedding rule and image size; `estimator`: its method and settings, or
+    `encoder`: fingerprint, embedding rule and image size, and further (`inner`) rules where there
+    are some; `estimator`: its method and settings, or
     a hash of its calibration; `refine`: shares of the rows scored again exactly (and at which
     precision, where that is not the run's), and `source_options`: how the source was opened, where
     there is something to say; `part`: which of how many parts of a run the folder has.

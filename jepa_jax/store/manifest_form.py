@@ -18,6 +18,7 @@ class _Encoder(Fields):
     fingerprint: _Text = ""
     embedding: _Text = ""
     image_size: _Count | None = None
+    inner: _Texts
 
 
 class _Estimator(Fields):

@@ -78,8 +78,19 @@ LONG = tuple(
 )
 
 
-def schema(groups: tuple[str, ...]) -> "pa.Schema":
-    """The columns of a run that stores these groups."""
+# Of a row by each further embedding rule, beside the numbers of groups that are not the image's;
+# lists are there by the encoder's own rule alone.
+_OF_RULE = ("status", "error", "jepa_score", "std_error", "bias_bound", "rank")
+
+
+def of_rule(column: str, rule: str) -> str:
+    """The name of a column of a further embedding rule: 'jepa_score_cls@4'."""
+    return f"{column}_{rule}"
+
+
+def schema(groups: tuple[str, ...], rules: tuple[str, ...] = ()) -> "pa.Schema":
+    """The columns of a run that stores these groups, and has scores by these further embedding
+    rules."""
     import pyarrow as pa
 
     def arrow(kind: str) -> "pa.DataType":
@@ -90,6 +101,12 @@ def schema(groups: tuple[str, ...]) -> "pa.Schema":
     columns = dict(_COLUMNS)
     for group in groups:
         columns |= GROUPS[group].columns
+    own = {name: columns[name] for name in _OF_RULE}
+    for group in groups:
+        if group != "image":
+            own |= {n: kind for n, kind in GROUPS[group].columns.items() if n not in LONG}
+    for rule in rules:
+        columns |= {of_rule(name, rule): kind for name, kind in own.items()}
     return pa.schema([(name, arrow(kind)) for name, kind in columns.items()])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from known import matrix_with_spectrum
 
-from jepa_jax import Exact, Hutchinson, Lanczos, XTrace, jacobian
+from jepa_jax import Exact, Hutchinson, Lanczos, Projection, XTrace, jacobian
 
 ESTIMATORS = [
     Exact(),
@@ -18,6 +18,7 @@ ESTIMATORS = [
     Lanczos(steps=30, probes=2),
     Hutchinson(degree=7, probes=3, interval_steps=2),
     Hutchinson(degree=8, probes=1, interval_steps=30),
+    Projection(oversampling=3),
     XTrace(steps=3, products=6),
 ]
 
@@ -43,6 +44,13 @@ def test_cost_is_what_is_taken(estimator, shape, monkeypatch):
                 return product(vectors)
 
             monkeypatch.setattr(operator, name, counted)
+        along = operator.columns_along
+
+        def drawn(draw, number):
+            jax.debug.callback(functools.partial(count, "columns", number))
+            return along(draw, number)
+
+        monkeypatch.setattr(operator, "columns_along", drawn)
         return estimator(operator, key)
 
     jax.block_until_ready(estimate(matrix, jax.random.key(0)))

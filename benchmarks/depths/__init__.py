@@ -1,0 +1,1 @@
+"""Scores at several depths in one pass."""
