@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.calibrate import calibrate
+from jepa_jax.commands.check import check
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.evaluate import evaluate
 from jepa_jax.commands.loading import begin
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # Plain help starts in half the time.
 )
-for command in (score, show, merge, report, select, evaluate, calibrate, train, encoders):
+for command in (score, show, merge, report, select, evaluate, calibrate, train, encoders, check):
     app.command()(command)
 
 

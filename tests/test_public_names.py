@@ -11,6 +11,7 @@ import pytest
 PACKAGES = (
     "jepa_jax",
     "jepa_jax.calibration",
+    "jepa_jax.checking",
     "jepa_jax.data",
     "jepa_jax.densities",
     "jepa_jax.encoders",

@@ -25,6 +25,7 @@ class Origin:
     embedding: str | None
     image_size: int | None
     dtype: str
+    frames: int | None = None
 
 
 class Encoder:
@@ -185,8 +186,34 @@ class Encoder:
         >>> encoder.preprocess(Image.new("RGB", (100, 80))).dtype
         dtype('float32')
         """
-        return self._preprocess(image, True)
+        return self._repeated(self._preprocess(image, True))
 
     def normalize(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """Like `preprocess`, of an image that has the input's size: no resize, no crop."""
-        return self._preprocess(image, False)
+        return self._repeated(self._preprocess(image, False))
+
+    def preprocess_clip(self, frames: Sequence[Image.Image]) -> Float[np.ndarray, "h w c"]:
+        """The frames of a clip as the encoder's input, of an encoder loaded with `frames`.
+
+        Its tubelets one below the other, the channels of their frames side by side:
+        (frames / tubelet x image_size, image_size, tubelet x 3).
+
+        Raises `ValueError` on another number of frames, and where the encoder is of images.
+        """
+        if self.config.frames is None:
+            raise ValueError(f"{self!r} encodes images: load it with `frames` for clips")
+        if len(frames) != self.config.frames:
+            raise ValueError(f"`frames` must be {self.config.frames}, got {len(frames)}")
+        return self._clip(np.stack([self._preprocess(frame, True) for frame in frames]))
+
+    def _repeated(self, image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c2"]:
+        """A still image as the input: itself, or a clip of nothing else."""
+        if self.config.frames is None:
+            return image
+        return self._clip(np.broadcast_to(image, (self.config.frames, *image.shape)))
+
+    def _clip(self, frames: Float[np.ndarray, "t h w c"]) -> Float[np.ndarray, "rows w c2"]:
+        t, height, width, channels = frames.shape
+        tubelet = self.config.channels // channels
+        split = frames.reshape(t // tubelet, tubelet, height, width, channels)
+        return split.transpose(0, 2, 3, 1, 4).reshape(-1, width, self.config.channels)

@@ -37,7 +37,8 @@ class Family:
     `ignored`: stored tensors that are not part of the encoder, as regular expressions. `prefixes`:
     what stored names may begin with. `published`: hub names to what differs from the family's
     default configuration. `facts`: beginnings of those names to what is known of them; the longest
-    that fits holds. `processor`: what prepares images where config.json itself says how.
+    that fits holds. `processor`: what prepares images where config.json itself says how. `clips`:
+    as `config`, for clips of so many frames.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Family:
     published: dict[str, dict]
     facts: dict[str, Facts]
     processor: Callable[[dict], Any] | None = None
+    clips: Callable[[dict, int], ViTConfig] | None = None
 
     def facts_of(self, name: str) -> Facts:
         """What is known of a published encoder."""

@@ -28,6 +28,7 @@ def load_encoder(
     embedding: str | EmbeddingRule | None = None,
     image_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
+    frames: int | None = None,
 ) -> Encoder:
     """A pretrained encoder from a checkpoint folder, from the hub by name, or "embedded".
 
@@ -38,7 +39,8 @@ def load_encoder(
     rule ("cls", "mean", "projected", "cls@8", each with an optional "+normalized"); several,
     "cls@4,cls@8,cls", have scores of each at once, the last the encoder's own `rule`. `image_size`:
     the side of the input in pixels; `dtype` the type of the parameters in memory, whatever it is
-    on disk.
+    on disk. `frames`: an encoder of clips of so many frames (V-JEPA 2), `Encoder.preprocess_clip`;
+    a still image is then a clip of it alone.
 
     No code of a checkpoint is run, no pickle is opened, and no question is asked.
 
@@ -60,7 +62,7 @@ def load_encoder(
     if not isinstance(rule, EmbeddingRule | None):
         raise ValueError(f"`embedding` must be a text or an EmbeddingRule, got {embedding!r}")
     folder = EMBEDDED if str(name_or_path) == "embedded" else reading.find(name_or_path)
-    family, config = read_config(folder / "config.json")
+    family, config = read_config(folder / "config.json", frames)
     # All that is small is read and checked before the weights.
     preprocess = load_preprocess(
         folder,
@@ -97,13 +99,15 @@ def load_encoder(
             str(embedding) if embedding is not None else None,
             image_size,
             dtype.name,
+            frames,
         ),
         inner=inner,
     )
 
 
-def read_config(file: Path) -> tuple[Family, ViTConfig]:
-    """The family and the shape that a config.json states; `ValueError` names file and field."""
+def read_config(file: Path, frames: int | None = None) -> tuple[Family, ViTConfig]:
+    """The family and the shape that a config.json states, for clips of so many `frames` if given;
+    `ValueError` names file and field, and a family that has no clips."""
     hub = read_json(file)
     with of_file(file):
         family = find_family(hub)
@@ -113,4 +117,8 @@ def read_config(file: Path) -> tuple[Family, ViTConfig]:
                 "`quantization_config` says that the weights are quantised: take the checkpoint "
                 f"in floating-point numbers; got {shown(hub['quantization_config'])}"
             )
-        return family, family.config(hub)
+        if frames is None:
+            return family, family.config(hub)
+        if family.clips is None:
+            raise ValueError(f"`frames`: {family.name} encodes images, not clips")
+        return family, family.clips(hub, frames)

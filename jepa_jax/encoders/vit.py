@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from jepa_jax.encoders.activations import ACTIVATIONS
 from jepa_jax.encoders.attention import attention
 from jepa_jax.encoders.layers import LayerNorm, Linear, along_last
-from jepa_jax.encoders.rotary import rotate
+from jepa_jax.encoders.rotary import rotate, rotate_in_time
 from jepa_jax.products import product
 from jepa_jax.recompute import recomputed
 
@@ -34,9 +34,11 @@ class ViTConfig:
     resolution of the stored position embeddings; other resolutions that `patch_size` divides are
     served by resizing them, antialiased or not as the family does it. With `rotary`, the base of
     the rotations' frequencies, patches have no position embeddings but queries and keys rotated by
-    their place (`jepa_jax.encoders.rotary`), at every resolution. With `norm_pooled`, the final
-    norm is of the pooled token: of the mean of the patch tokens, not of each. With
-    `attention_pool`, a head pools the normed tokens by attention.
+    their place (`jepa_jax.encoders.rotary`), at every resolution; with `rotary_in_time`,
+    by frame, row and column as V-JEPA 2 does it, at `image_size` alone. The `frames` of a clip
+    become one array: tubelets one below the other, the channels of their frames side by side. With
+    `norm_pooled`, the final norm is of the pooled token: of the mean of the patch tokens, not of
+    each. With `attention_pool`, a head pools the normed tokens by attention.
     """
 
     image_size: int
@@ -58,6 +60,8 @@ class ViTConfig:
     projection: int | None = None
     antialias_positions: bool = False
     rotary: float | None = None
+    rotary_in_time: bool = False
+    frames: int | None = None
     norm_pooled: bool = False
     attention_pool: bool = False
 
@@ -77,7 +81,7 @@ class ViTConfig:
             raise ValueError(
                 f"`width` must be a multiple of `heads`, got {self.width}, {self.heads}"
             )
-        if self.rotary is not None and self.width // self.heads % 4:
+        if self.rotary is not None and self.width // self.heads % 4 and not self.rotary_in_time:
             raise ValueError(
                 "with `rotary`, the `width` of a head must be a multiple of 4, got "
                 f"{self.width} for {self.heads} heads"
@@ -112,6 +116,12 @@ class ViTConfig:
                 f"the image's height and width must be multiples of the patch size "
                 f"{self.patch_size}, got {height} x {width}"
             )
+        side = self.image_size
+        if self.rotary_in_time and (width != side or height % side):
+            raise ValueError(
+                f"the positions of this encoder are those of {side} x {side} pixels (and clips of "
+                f"that, one tubelet below the other), got {height} x {width}"
+            )
         return height // self.patch_size, width // self.patch_size
 
 
@@ -124,6 +134,7 @@ class Attention(nnx.Module):
         self.qkv = Linear(config.width, 3 * config.width, bias=bias)
         self.out = Linear(config.width, config.width)
         self.heads, self.prefix, self.rotary = config.heads, config.prefix, config.rotary
+        self.in_time = config.rotary_in_time
 
     def __call__(
         self, x: Float[Array, "t d"], queries: int | None = None, grid: Grid | None = None
@@ -145,7 +156,8 @@ class Attention(nnx.Module):
         if self.rotary is not None:
             if grid is None:
                 raise ValueError("rotary positions need `grid`, the rows and columns of patches")
-            q, k = (rotate(t, self.prefix, grid, self.rotary) for t in (q, k))
+            turn = rotate_in_time if self.in_time else rotate
+            q, k = (turn(t, self.prefix, grid, self.rotary) for t in (q, k))
         mixed = attention(q, k, v)
         return self.out(mixed.transpose(1, 0, 2).reshape(-1, width))
 

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from jepa_jax.checked_json import shown
-from jepa_jax.encoders.families import clip, dinov2, dinov3, ijepa, metaclip2, siglip, timm, vit
+from jepa_jax.encoders.families import (
+    clip,
+    dinov2,
+    dinov3,
+    ijepa,
+    metaclip2,
+    siglip,
+    timm,
+    vit,
+    vjepa2,
+)
 from jepa_jax.encoders.family import Family
 
 FAMILIES: tuple[Family, ...] = (
@@ -15,6 +25,7 @@ FAMILIES: tuple[Family, ...] = (
     metaclip2.FAMILY,
     vit.FAMILY,
     siglip.FAMILY,
+    vjepa2.FAMILY,
     timm.FAMILY,
 )
 

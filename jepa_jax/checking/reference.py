@@ -1,0 +1,151 @@
+"""The same checkpoint in PyTorch, by `transformers` or timm: what ours is compared with."""
+
+import inspect
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from jepa_jax.checked_json import read_json
+from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.encoders.families import find_family
+from jepa_jax.encoders.loading import EMBEDDED
+from jepa_jax.encoders.reading import find
+
+
+class NoReference(Exception):
+    """There is nothing to compare with, and why."""
+
+
+@runtime_checkable
+class Reference(Protocol):
+    """A checkpoint in PyTorch, float64. `pixels`: (1, C, H, W). `patches_alone`: whether hidden
+    states are those leaving blocks, of patches, without what enters the first and other tokens."""
+
+    name: str
+    patches_alone: bool
+
+    def hidden_states(self, pixels: Any) -> list[np.ndarray]:
+        """The tokens (T, D) entering the first block and leaving each."""
+        ...
+
+    def embedding(self, pixels: Any, rule: EmbeddingRule) -> Any:
+        """(1, K), differentiable; `NoReference` on a rule that the library has not."""
+        ...
+
+
+def folder_of(encoder: Encoder) -> Path:
+    """Where an encoder was loaded from; `ValueError` where it was made in memory."""
+    if encoder.origin is None:
+        raise ValueError(f"{encoder!r} was made in memory: there is no checkpoint to check")
+    name = encoder.origin.name_or_path
+    return EMBEDDED if name == "embedded" else find(name)
+
+
+def load_reference(encoder: Encoder) -> Reference:
+    """The checkpoint of an encoder in PyTorch; `NoReference` says what is missing."""
+    folder = folder_of(encoder)
+    hub = read_json(folder / "config.json")
+    library = "transformers" if hub.get("model_type") else "timm"
+    try:
+        import torch
+
+        return (_Transformers if library == "transformers" else _Timm)(folder, hub, encoder, torch)
+    except NoReference:
+        raise
+    except Exception as error:  # Whatever another library raises, or lacks.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        raise NoReference(
+            f"no PyTorch model by {library} here ({type(error).__name__}: {reason[:120]})"
+        ) from error
+
+
+class _Transformers:
+    """A model of `transformers`, its image tower, and what is to be said to it."""
+
+    patches_alone = False
+
+    def __init__(self, folder: Path, hub: dict, encoder: Encoder, torch: Any):
+        import transformers
+
+        self.name = f"transformers {transformers.__version__}"
+        self.config = encoder.config
+        named = getattr(transformers, str((hub.get("architectures") or [""])[0]), None)
+        known = inspect.isclass(named) and issubclass(named, transformers.PreTrainedModel)
+        kind = named if known else transformers.AutoModel
+        said = transformers.logging.get_verbosity()
+        transformers.logging.set_verbosity_error()  # Of heads that are not read.
+        try:
+            self.model = kind.from_pretrained(folder, dtype=torch.float64, local_files_only=True)
+        finally:
+            transformers.logging.set_verbosity(said)
+        self.model = self.model.eval()
+        base = self.model.base_model
+        self.tower = getattr(self.model, "vision_model", getattr(base, "vision_model", base))
+        self.extra: dict[str, Any] = {}
+        if "interpolate_pos_encoding" in inspect.signature(self.tower.forward).parameters:
+            self.extra["interpolate_pos_encoding"] = True
+        self.masked = hub.get("model_type") == "vit_mae"
+        if self.masked:
+            self.tower.config.mask_ratio = 0.0
+        self.torch = torch
+
+    def _output(self, pixels: Any) -> Any:
+        extra = dict(self.extra)
+        if self.masked:  # The noise that leaves the patches in their order.
+            patches = int(np.prod(self.config.grid(*pixels.shape[-2:])))
+            extra["noise"] = self.torch.arange(patches, dtype=pixels.dtype)[None]
+        return self.tower(pixel_values=pixels, output_hidden_states=True, **extra)
+
+    def hidden_states(self, pixels: Any) -> list[Float[np.ndarray, "t d"]]:
+        with self.torch.no_grad():
+            return [h[0].numpy() for h in self._output(pixels).hidden_states]
+
+    def embedding(self, pixels: Any, rule: EmbeddingRule) -> Any:
+        out = self._output(pixels)
+        if rule.layer is not None:
+            tokens = out.hidden_states[rule.layer]
+        elif self.config.input_norm:  # CLIP's, which norms the pooled token alone.
+            tokens = self.tower.post_layernorm(out.last_hidden_state)
+        else:
+            tokens = out.last_hidden_state
+        if rule.pool == "pooled":
+            z = out.pooler_output
+        else:
+            z = tokens[:, 0] if rule.pool == "cls" else tokens[:, self.config.prefix :].mean(1)
+        if rule.projected:
+            projection = getattr(self.model, "visual_projection", None)
+            if projection is None:
+                raise NoReference(f"{type(self.model).__name__} has no projection")
+            z = projection(z)
+        return z / z.norm(dim=-1, keepdim=True) if rule.normalized else z
+
+
+class _Timm:
+    """A model of timm."""
+
+    patches_alone = True
+
+    def __init__(self, folder: Path, hub: dict, encoder: Encoder, torch: Any):
+        import timm
+
+        self.name = f"timm {timm.__version__}"
+        self.own = find_family(hub).rule(encoder.config)
+        size = {} if encoder.config.rotary else {"dynamic_img_size": True}
+        model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, **size)
+        self.model = model.eval().double()
+        self.torch = torch
+
+    def hidden_states(self, pixels: Any) -> list[Float[np.ndarray, "t d"]]:
+        with self.torch.no_grad():
+            found = self.model.forward_intermediates(
+                pixels, output_fmt="NLC", intermediates_only=True
+            )
+        return [tokens[0].numpy() for tokens in found]
+
+    def embedding(self, pixels: Any, rule: EmbeddingRule) -> Any:
+        if rule != self.own:
+            raise NoReference(f"timm has the embedding {self.own}, not {rule}")
+        return self.model(pixels)
