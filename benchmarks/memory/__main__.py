@@ -2,11 +2,13 @@
 
     python -m benchmarks.memory planned [--quick] [--out FOLDER]
     python -m benchmarks.memory recomputing [--repeats 5] [--out FOLDER]
+    python -m benchmarks.memory clips [--vjps 2] [--out FOLDER]
 
 `planned` compiles the score of one image by the default plan, without weights, and prints the peak
 of XLA's temporary buffers, over the K x D float32 rows for the exact score, and in megabytes for
 the others where those rows do not fit in 4 GiB. `recomputing` times chunks of cotangents through
 blocks of ViT-L that keep what derivatives need, and through blocks that keep their inputs alone.
+`clips` plans the score of a clip of 16 frames by a V-JEPA 2 ViT-L, and computes some VJPs of it.
 """
 
 import argparse
@@ -25,7 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
     planned.add_argument("--quick", action="store_true", help="the first encoder alone")
     recomputing = commands.add_parser("recomputing", help="the price of keeping less")
     recomputing.add_argument("--repeats", type=int, default=5, help="turns to time")
-    for command in (planned, recomputing):
+    clips = commands.add_parser("clips", help="a score of a clip")
+    clips.add_argument("--vjps", type=int, default=2, help="to compute, beside the plans")
+    for command in (planned, recomputing, clips):
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")
     args = parser.parse_args(arguments)
 
@@ -35,6 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
         from benchmarks.memory import planned
 
         found = planned.run(args.quick)
+    elif args.work == "clips":
+        from benchmarks.memory import clips
+
+        found = clips.run(args.vjps)
     else:
         from benchmarks.memory import recomputing
 

@@ -63,17 +63,20 @@ def memory_of(name: str, size: int, estimator=None) -> dict:
     return memory_of_shape(*configured(name), size, estimator)
 
 
-def memory_of_shape(config: ViTConfig, rule: EmbeddingRule, size: int, estimator=None) -> dict:
-    """Likewise, of any shape."""
+def memory_of_shape(
+    config: ViTConfig, rule: EmbeddingRule, size: int, estimator=None, width: int | None = None
+) -> dict:
+    """Likewise, of any shape, and of inputs `size` x `width`."""
     graph, state = nnx.split(abstract_model(config))
-    k, d = rule.size(config), size * size * config.channels
-    rows, columns = config.grid(size, size)
+    width = width or size
+    k, d = rule.size(config), size * width * config.channels
+    rows, columns = config.grid(size, width)
     plan = make_plan(k, d, (rows * columns + config.prefix) * config.width)
 
     def score(state, image, fitted):
         model = nnx.merge(graph, state)
         operator = jacobian(
-            lambda u: embeddings.embed(model, rule, model.tokens_at(u)),
+            lambda u: embeddings.embed(model, rule, model.tokens_at(u), (rows, columns)),
             model.coordinates(image),
             chunk=plan.chunk,
             null_basis=lambda z: embeddings.null_basis(model, rule, z),
@@ -81,7 +84,7 @@ def memory_of_shape(config: ViTConfig, rule: EmbeddingRule, size: int, estimator
         method = fitted or estimator or Exact()
         return method(operator, jax.random.key(0)).log_volume
 
-    image = jax.ShapeDtypeStruct((size, size, config.channels), jnp.float32)
+    image = jax.ShapeDtypeStruct((size, width, config.channels), jnp.float32)
     fitted = sketch(k) if estimator is Sketch else None
     analysis = jax.jit(score).lower(state, image, fitted).compile().memory_analysis()
     return {

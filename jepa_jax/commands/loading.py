@@ -20,12 +20,14 @@ def begin() -> None:
     _own_process = True
 
 
-def load(name: str, embedding: str | None, image_size: int | None) -> "Encoder":
+def load(
+    name: str, embedding: str | None, image_size: int | None, frames: int | None = None
+) -> "Encoder":
     """`jepa_jax.load_encoder` of a command's options."""
     from jepa_jax import load_encoder
 
     with _without_pytorch():
-        return load_encoder(name, embedding=embedding, image_size=image_size)
+        return load_encoder(name, embedding=embedding, image_size=image_size, frames=frames)
 
 
 class _WithoutPyTorch(PathFinder):

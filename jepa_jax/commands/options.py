@@ -176,14 +176,20 @@ def open_images(
     id_column: str | None,
     allow_outside: bool,
     shuffle: int | None = None,
+    clips: int | None = None,
 ) -> Any:
     """The source of images that a command names; what it leaves out is said."""
-    from jepa_jax.data import Shuffled, open_source
+    from jepa_jax.data import Clips, Shuffled, open_source
     from jepa_jax.data.left_out import as_lines, left_out
 
-    opened = open_source(
-        source, image_column=image_column, id_column=id_column, outside=allow_outside
-    )
+    if clips is not None:
+        if not Path(source).is_dir():
+            raise ValueError(f"--clips needs a folder of clips, got {source!r}")
+        opened = Clips(Path(source), clips)
+    else:
+        opened = open_source(
+            source, image_column=image_column, id_column=id_column, outside=allow_outside
+        )
     for line in as_lines(left_out(opened)):
         say(f"left out: {line}", style="yellow")
     return opened if shuffle is None else Shuffled(opened, shuffle)

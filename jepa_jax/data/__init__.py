@@ -9,6 +9,7 @@ from jepa_jax.data.kinds import image_extensions
 from jepa_jax.data.opening import open_source
 from jepa_jax.data.pixels import image_from_array
 from jepa_jax.data.record import Record, UnreadableImage
+from jepa_jax.data.sources.clips import Clips
 from jepa_jax.data.sources.filelist import FileList, ListFile
 from jepa_jax.data.sources.folder import Folder
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
@@ -21,6 +22,7 @@ from jepa_jax.data.sources.tar import Tar
 __all__ = [
     "MAX_PIXELS",
     "Chain",
+    "Clips",
     "DatasetFolder",
     "DatasetRows",
     "FileList",

@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from PIL import Image
 
+from jepa_jax.data.sources.clips import split_frames
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule
@@ -180,12 +181,16 @@ class Encoder:
     def preprocess(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """One PIL image as the encoder's input: float32, (image_size, image_size, channels).
 
+        Of an encoder of clips, an image repeated, or a clip as `jepa_jax.data.Clips` gives it.
+
         >>> from PIL import Image
         >>> from jepa_jax import load_encoder
         >>> encoder = load_encoder("embedded")
         >>> encoder.preprocess(Image.new("RGB", (100, 80))).dtype
         dtype('float32')
         """
+        if self.config.frames is not None and "frames" in image.info:
+            return self.preprocess_clip(split_frames(image))
         return self._repeated(self._preprocess(image, True))
 
     def normalize(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
@@ -206,7 +211,7 @@ class Encoder:
             raise ValueError(f"`frames` must be {self.config.frames}, got {len(frames)}")
         return self._clip(np.stack([self._preprocess(frame, True) for frame in frames]))
 
-    def _repeated(self, image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c2"]:
+    def _repeated(self, image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "rows w c2"]:
         """A still image as the input: itself, or a clip of nothing else."""
         if self.config.frames is None:
             return image

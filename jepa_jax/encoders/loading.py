@@ -93,7 +93,7 @@ def load_encoder(
         # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.
         image_size=height,
         preprocess=preprocess,
-        fingerprint=reading.fingerprint(folder),
+        fingerprint=reading.fingerprint(folder) + (f", {frames} frames" if frames else ""),
         origin=Origin(
             str(name_or_path),
             str(embedding) if embedding is not None else None,

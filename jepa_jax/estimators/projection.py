@@ -87,13 +87,14 @@ class Projection:
     def _estimate(self, jacobian: Jacobian, columns: Float[Array, "s k"]) -> Estimate:
         d, size = jacobian.shape[1], min(jacobian.live, jacobian.shape[1])
         a = columns @ jacobian.live_basis()
-        value, rank, _ = volumes.volume(a.T if len(a) >= a.shape[1] else a)
+        found = volumes.volume(a.T if len(a) >= a.shape[1] else a)
+        value = found.value
         mean, deviation = (0.0, 0.0) if len(columns) == d else _of_gaussians(size, len(columns))
         return Estimate(
             log_volume=value - mean,
             std_error=jnp.full_like(value, deviation),
             bias_bound=jnp.zeros_like(value),
-            rank=rank,
+            rank=found.rank,
         )
 
 

@@ -138,6 +138,8 @@ def run(
     if changed not in ("rescore", "keep"):
         raise ValueError(f"`changed` must be 'rescore' or 'keep', got {changed!r}")
     estimator = scorer.estimator
+    if views > 1 and scorer.encoder.config.frames is not None:
+        raise ValueError(f"`views` are of images: of clips there is 1, got {views}")
     returns = functools.partial(hasattr, estimator)
     check_store(store, views, returns, type(estimator).__name__)
     scorer = scorer_that_returns(scorer, store)

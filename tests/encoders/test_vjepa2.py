@@ -6,12 +6,15 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import transformers as hf
+from command_line import invoke
 from PIL import Image
 
-from jepa_jax import Exact, load_encoder
+from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax.data import Clips
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.families.vjepa2 import FAMILY
 
@@ -151,3 +154,30 @@ def test_written_and_read_again(checkpoint, tmp_path, frames):
         )
         np.testing.assert_allclose(stored.assemble(*stored.disassemble(x)), x, atol=1e-12)
     assert dataclasses.asdict(encoder.origin)["frames"] == frames
+
+
+def test_a_folder_of_clips_has_a_score_a_clip(checkpoint, tmp_path):
+    _, folder = checkpoint
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for i in range(5):
+            frame = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8))
+            frame.save(tmp_path / "clips" / name / f"{i}.png")
+    (tmp_path / "clips" / "two" / "3.png").write_bytes(b"")
+    out = tmp_path / "out"
+    arguments = ["score", tmp_path / "clips", "--encoder", folder, "--out", out]
+    result = invoke(*arguments, "--clips", 4)
+    assert result.exit_code == 0, result.output
+    rows = {row["id"]: row for row in pq.read_table(out).to_pylist()}
+    assert (rows["two"]["status"], rows["two"]["jepa_score"]) == ("unreadable", None)
+    encoder = load_encoder(folder, frames=4)
+    image = encoder.preprocess(next(iter(Clips(tmp_path / "clips", 4))).load())
+    assert image.shape == (2 * SIDE, SIDE, 6)
+    expected = Scorer(encoder, Exact()).score(image[None])
+    assert rows["one"]["jepa_score"] == pytest.approx(expected.jepa_score[0], abs=1e-3)
+    other = invoke(*arguments, "--clips", 2)
+    assert other.exit_code == 2
+    assert "4 frames' before" in other.stderr
+    views = invoke(*arguments[:-1], tmp_path / "views", "--clips", 4, "--views", 2)
+    assert "`views` are of images" in views.stderr

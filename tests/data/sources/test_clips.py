@@ -1,0 +1,74 @@
+"""Clips: subfolders of frames, animated files, and the frames that are taken of them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jepa_jax.data import Clips, UnreadableImage
+from jepa_jax.data.sources.clips import split_frames
+
+
+def grey(level: int, size=(6, 4)) -> Image.Image:
+    return Image.new("RGB", size, (level, level, level))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(10):
+        (tmp_path / "walk").mkdir(exist_ok=True)
+        grey(10 * i).save(tmp_path / "walk" / f"{i:03d}.png")
+    frames = [grey(20 * i) for i in range(6)]
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for ending in ("gif", "webp"):
+        path = tmp_path / "deep" / "er" / f"a.{ending}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+    frames[0].save(tmp_path / "b.png", save_all=True, append_images=frames[1:])
+    grey(77).save(tmp_path / "still.jpg")
+    return tmp_path
+
+
+def levels(image: Image.Image) -> list[int]:
+    return [int(np.asarray(frame).mean().round()) for frame in split_frames(image)]
+
+
+def test_what_is_a_clip_and_which_of_its_frames_are_taken(folder):
+    clips = Clips(folder, 4)
+    records = {record.id: record for record in clips}
+    assert clips.count() == len(records) == 5
+    assert list(records) == ["b.png", "deep/er/a.gif", "deep/er/a.webp", "still.jpg", "walk"]
+    assert levels(records["walk"].load()) == [10, 30, 60, 80]  # Of 10: at 1.25, 3.75, ...
+    for name in ("b.png", "deep/er/a.gif", "deep/er/a.webp"):
+        assert levels(records[name].load()) == [0, 40, 60, 100]
+    assert levels(records["still.jpg"].load()) == [77] * 4
+    assert records["walk"].load().size == (6, 16)
+    assert levels(next(r for r in Clips(folder, 12) if r.id == "b.png").load()) == sorted(
+        2 * [20 * i for i in range(6)]
+    )
+
+
+def test_a_clip_is_another_one_when_a_frame_is(folder):
+    stamp = lambda: next(r for r in Clips(folder, 4) if r.id == "walk").stamp()
+    before = stamp()
+    assert stamp() == before
+    grey(1, (9, 9)).save(folder / "walk" / "005.png")
+    assert stamp() != before
+    with pytest.raises(UnreadableImage, match=r"one size, got \[\(6, 4\), \(9, 9\)\]"):
+        next(r for r in Clips(folder, 10) if r.id == "walk").load()
+
+
+def test_what_cannot_be_read(folder, tmp_path):
+    (folder / "deep" / "er" / "a.gif").write_bytes(b"GIF89a and no more")
+    (folder / "walk" / "003.png").write_bytes(b"")
+    records = {record.id: record for record in Clips(folder, 4)}
+    for name in ("deep/er/a.gif", "walk"):
+        with pytest.raises(UnreadableImage):
+            records[name].load()
+    small = Clips(folder, 4, max_pixels=60)
+    with pytest.raises(UnreadableImage, match="96"):
+        next(r for r in small if r.id == "b.png").load()
+    with pytest.raises(ValueError, match="`frames` must be at least 1, got 0"):
+        Clips(folder, 0)
+
+
+def test_an_image_that_is_no_clip_is_one_frame():
+    assert len(split_frames(grey(3))) == 1
