@@ -74,16 +74,18 @@ class _Transformers:
         self.config = encoder.config
         named = getattr(transformers, str((hub.get("architectures") or [""])[0]), None)
         known = inspect.isclass(named) and issubclass(named, transformers.PreTrainedModel)
-        kind = named if known else transformers.AutoModel
+        kind: Any = named if known else transformers.AutoModel
         said = transformers.logging.get_verbosity()
         transformers.logging.set_verbosity_error()  # Of heads that are not read.
         try:
-            self.model = kind.from_pretrained(folder, dtype=torch.float64, local_files_only=True)
+            self.model: Any = kind.from_pretrained(
+                folder, dtype=torch.float64, local_files_only=True
+            )
         finally:
             transformers.logging.set_verbosity(said)
         self.model = self.model.eval()
         base = self.model.base_model
-        self.tower = getattr(self.model, "vision_model", getattr(base, "vision_model", base))
+        self.tower: Any = getattr(self.model, "vision_model", getattr(base, "vision_model", base))
         self.extra: dict[str, Any] = {}
         if "interpolate_pos_encoding" in inspect.signature(self.tower.forward).parameters:
             self.extra["interpolate_pos_encoding"] = True
@@ -133,9 +135,9 @@ class _Timm:
 
         self.name = f"timm {timm.__version__}"
         self.own = find_family(hub).rule(encoder.config)
-        size = {} if encoder.config.rotary else {"dynamic_img_size": True}
+        size: dict[str, Any] = {} if encoder.config.rotary else {"dynamic_img_size": True}
         model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, **size)
-        self.model = model.eval().double()
+        self.model: Any = model.eval().double()
         self.torch = torch
 
     def hidden_states(self, pixels: Any) -> list[Float[np.ndarray, "t d"]]:

@@ -18,7 +18,7 @@ class _Encoder(Fields):
     fingerprint: _Text = ""
     embedding: _Text = ""
     image_size: _Count | None = None
-    inner: _Texts
+    inner: Annotated[list[str] | None, Field(description="a list of texts")] = None
 
 
 class _Estimator(Fields):
