@@ -165,7 +165,10 @@ def _preprocessing(encoder: Encoder, images: list[Image.Image], inputs: np.ndarr
     worst = 0.0
     for image, ours in zip(images, inputs, strict=True):
         rgb = image.convert("RGB")
-        theirs = processor(rgb, return_tensors="np", **settings)["pixel_values"][0]
+        try:
+            theirs = processor(rgb, return_tensors="np", **settings)["pixel_values"][0]
+        except ImportError as error:
+            return Finding(name, f"transformers cannot run its own ({error})", "", "not checked")
         theirs = np.asarray(theirs, np.float32).transpose(1, 2, 0)
         if theirs.shape != ours.shape:
             return Finding(name, f"shape {ours.shape}", str(theirs.shape), "failed")
