@@ -81,7 +81,7 @@ def jit(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
         )
 
     def trace(*args: Any, **kwargs: Any) -> Any:
-        with _tracing_ours():
+        with _ours()(True), jax.disable_jit(False):
             return compiled.trace(*args, **kwargs)
 
     setattr(call, "trace", trace)  # noqa: B010

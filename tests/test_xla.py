@@ -38,6 +38,7 @@ found = dict(late=xla._late)
 encoder = load_encoder("embedded", image_size=112)
 scores = {{n: Scorer(encoder, e).score(image(), ids=["a"]) for n, e in ESTIMATORS.items()}}
 found |= {{name: float(s.jepa_score[0]) for name, s in scores.items()}}
+found["program"] = Scorer(encoder, ESTIMATORS["lanczos"]).traced(28, 28).lower().as_text()[:999]
 
 def user(state, x):
     return jacobian(lambda y: encoder.embed(state, y), x, chunk=8).rows(jnp.eye(64)[:2]).sum()
@@ -112,6 +113,7 @@ needed = pytest.mark.skipif(
 def test_every_estimator_scores_as_in_a_process_that_was_in_time(late):
     assert late["late"]
     assert not xla._late
+    assert "module @jit" in late["program"]  # Traced without being run.
     encoder = load_encoder("embedded", image_size=112)
     for name, estimator in ESTIMATORS.items():
         score = Scorer(encoder, estimator).score(image(), ids=["a"]).jepa_score[0]
