@@ -149,7 +149,7 @@ def _measured(
         images = jnp.asarray(images_of(side, plan.batch))
         work = lambda: jax.block_until_ready(run(encoder.state, fitted, images, keys))
         found = seconds_of(work, left)
-        estimate, _ = work()
+        estimate, _ = work()[0]  # Of the only rule.
         row |= {name: np.divide(value, plan.batch).tolist() for name, value in found.items()}
         row["scores"] = np.asarray(estimate.log_volume)[:4].tolist()
     except Exception as error:  # Out of memory, as a rule: the others are measured.
