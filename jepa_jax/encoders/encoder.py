@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from PIL import Image
 
-from jepa_jax.data.sources.clips import split_frames
+from jepa_jax.clip_frames import split_frames
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from jepa_jax.clip_frames import FRAMES
 from jepa_jax.data.decoding import MAX_PIXELS, decode, decode_frames
 from jepa_jax.data.files import file_stamp
 from jepa_jax.data.record import Record, UnreadableImage, writable_id
@@ -18,8 +19,6 @@ from jepa_jax.data.sources.folder import IMAGE, Found, walk
 
 # Files that are a clip wherever they lie; others are, in a subfolder, frames of one.
 _ANIMATED = (".gif", ".webp", ".apng")
-# Of a clip's image: how many frames lie in it, one below the other.
-FRAMES = "frames"
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,3 @@ def _stamp(paths: Sequence[str]) -> str | None:
     import hashlib
 
     return hashlib.blake2b("\n".join(map(str, stamps)).encode(), digest_size=12).hexdigest()
-
-
-def split_frames(image: Image.Image) -> list[Image.Image]:
-    """The frames of a clip's image, from the top; the image itself where it is no clip's."""
-    count = image.info.get(FRAMES, 1)
-    height = image.height // count
-    return [image.crop((0, i * height, image.width, (i + 1) * height)) for i in range(count)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jepa_jax.clip_frames import split_frames
 from jepa_jax.data import Clips, UnreadableImage
-from jepa_jax.data.sources.clips import split_frames
 
 
 def grey(level: int, size=(6, 4)) -> Image.Image:
