@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import skimage.data
 from PIL import Image
 
 from benchmarks.shared.tables import table
@@ -53,6 +52,8 @@ def run(images: int, side: int, threads: list[int]) -> dict:
 
 def make(folder: Path, images: int) -> int:
     """Writes JPEGs of camera size; their bytes."""
+    import skimage.data
+
     rng = np.random.default_rng(0)
     names = ("astronaut", "chelsea", "coffee", "rocket")
     for i in range(images):
