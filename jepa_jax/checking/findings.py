@@ -18,6 +18,7 @@ from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.loading import load_encoder
+from jepa_jax.error_lines import first_line
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.products import PRECISIONS
 from jepa_jax.scoring.precision import is_faster, numerics
@@ -156,8 +157,8 @@ def _preprocessing(encoder: Encoder, images: list[Image.Image], inputs: np.ndarr
             folder_of(encoder), backend="pil", local_files_only=True
         )
     except Exception as error:  # Timm's layout, and those of torchvision alone.
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else ""
-        said = f"no processor by transformers here ({type(error).__name__}: {reason})"
+        reason = f"{type(error).__name__}: {first_line(error)[:120]}"
+        said = f"no processor by transformers here ({reason})"
         return Finding(name, said, "", "not checked")
     assert encoder.origin is not None
     settings = {}

@@ -13,6 +13,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.families import find_family
 from jepa_jax.encoders.loading import EMBEDDED
 from jepa_jax.encoders.reading import find
+from jepa_jax.error_lines import first_line
 
 
 class NoReference(Exception):
@@ -56,10 +57,8 @@ def load_reference(encoder: Encoder) -> Reference:
     except NoReference:
         raise
     except Exception as error:  # Whatever another library raises, or lacks.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise NoReference(
-            f"no PyTorch model by {library} here ({type(error).__name__}: {reason[:120]})"
-        ) from error
+        reason = f"{type(error).__name__}: {first_line(error)[:120]}"
+        raise NoReference(f"no PyTorch model by {library} here ({reason})") from error
 
 
 class _Transformers:

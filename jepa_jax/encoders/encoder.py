@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 from PIL import Image
 
-from jepa_jax.clip_frames import split_frames
+from jepa_jax.clip_frames import FRAMES, split_frames
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule
@@ -189,7 +189,7 @@ class Encoder:
         >>> encoder.preprocess(Image.new("RGB", (100, 80))).dtype
         dtype('float32')
         """
-        if self.config.frames is not None and "frames" in image.info:
+        if self.config.frames is not None and FRAMES in image.info:
             return self.preprocess_clip(split_frames(image))
         return self._repeated(self._preprocess(image, True))
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from jepa_jax.checked_json import Fields, checked, of_file, read_json
 from jepa_jax.encoders.image_processor import NAMES, processor_file
+from jepa_jax.error_lines import first_line
 
 INDEX = "model.safetensors.index.json"
 # Weights that are not read: a pickle can run any code when it is opened.
@@ -78,7 +79,7 @@ def find(name_or_path: str | Path) -> Path:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise FileNotFoundError(
             f"encoder {name!r}: no such folder here, not in the hub's cache, and the hub did not "
-            f"give it ({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"give it ({type(error).__name__}: {first_line(error)})"
         ) from error
     if not any((folder / file).is_file() for file in ("model.safetensors", INDEX)):
         raise FileNotFoundError(

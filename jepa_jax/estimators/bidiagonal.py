@@ -28,8 +28,6 @@ class Bidiagonal(NamedTuple):
     basis: Float[Array, "p m n"]
 
 
-# Not matfree's `bidiag`: it keeps the basis of the side of D as well (P x steps x D numbers, a
-# multiple of all else here) and divides 0 by 0 where the Krylov space is exhausted.
 class Growth(NamedTuple):
     """How many steps `bidiagonalise_until` took, and what its last check changed of the value."""
 
@@ -37,6 +35,8 @@ class Growth(NamedTuple):
     change: Float[Array, ""]
 
 
+# Not matfree's `bidiag`: it keeps the basis of the side of D as well (P x steps x D numbers, a
+# multiple of all else here) and divides 0 by 0 where the Krylov space is exhausted.
 def bidiagonalise(operator: Narrow, start: Float[Array, "p n"], steps: int) -> Bidiagonal:
     """`steps` <= n steps of Golub and Kahan (1965) from every row of `start`.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jepa_jax.data.storage import StorageFailed
+from jepa_jax.error_lines import first_line
 from jepa_jax.object_stores import place
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.cluster_joining import join
@@ -226,7 +227,7 @@ class Ray:
         self, handle: _Handle, error: Exception, reporting: Reporting, hand: HandingOut | None
     ) -> None:
         """A worker is lost, or another is to be had in its place."""
-        cause = str(error).strip().splitlines()[0] or type(error).__name__
+        cause = first_line(error) or type(error).__name__
         begun = handle.state in ("idle", "working")
         self._drop(handle)
         self._lost.append(handle.number)

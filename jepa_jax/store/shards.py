@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from jepa_jax.error_lines import first_line
 from jepa_jax.object_stores import Address, Place
 from jepa_jax.store.files import put
 
@@ -107,7 +108,7 @@ def _opened(path: Place, last: int | None = None) -> Iterator[pa.NativeFile]:
         with pa.OSFile(os.fsencode(path)) if local else pa.BufferReader(data) as file:
             yield file
     except _DAMAGE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error) or type(error).__name__
         raise ValueError(
             f"{path} is damaged or no file of scores ({reason}): delete it, and the same "
             "`jepa-jax score` command makes its rows anew"
