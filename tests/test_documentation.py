@@ -236,8 +236,16 @@ def test_the_site_has_what_pages_link_to(tmp_path, monkeypatch):
 
 def test_examples_become_blocks_of_code():
     assert fenced("Doubles.\n\n>>> double(\n...     2\n... )\n4\n\nAnd so on.\n") == (
-        "Doubles.\n\n```pycon\n>>> double(\n...     2\n... )\n4\n```\n\nAnd so on."
+        "Doubles.\n\n```pycon\n>>> double(\n...     2\n... )\n4\n```\n\nAnd so on.\n"
     )
+
+
+@each_page
+def test_examples_of_the_site_are_in_fences(page):
+    # Outside, a prompt is a quotation of a quotation, and `['id', 'b']` below it a broken link.
+    unfenced: list[str] = []
+    site.outside_fences(lambda text: unfenced.append(text) or text, site.rewritten(page))
+    assert not re.search(r"^>>>", "".join(unfenced), re.MULTILINE)
 
 
 def test_the_command_line_page_has_every_command():

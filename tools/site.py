@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from posixpath import relpath
 
+from tools.site_docstrings import fenced
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 COMMANDS = "reference/command_line.md"
@@ -59,7 +61,7 @@ def links(page: Path) -> list[Path]:
 
 
 def rewritten(page: Path) -> str:
-    """A page with its links as they are in the site."""
+    """A page with its links as they are in the site, and its examples in fences."""
     here = place_of(page).rpartition("/")[0]
 
     def rewrite(match: re.Match[str]) -> str:
@@ -74,7 +76,9 @@ def rewritten(page: Path) -> str:
             place = relpath(place_of(path), here or ".")
         return f"{text}({place}{anchor}{title})"
 
-    return outside_fences(lambda text: _LINK.sub(rewrite, text), page.read_text())
+    # In fences first: `['id']` below a prompt is no link.
+    examples_fenced = outside_fences(fenced, page.read_text())
+    return outside_fences(lambda text: _LINK.sub(rewrite, text), examples_fenced)
 
 
 def place_of(path: Path) -> str:

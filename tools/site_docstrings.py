@@ -1,7 +1,7 @@
 """An extension of Griffe: examples in docstrings become code blocks of the site.
 
 Our docstrings are Markdown but for their examples, which begin with `>>>` without a fence: in
-Markdown that is a quotation.
+Markdown that is a quotation. Pages have such examples, too (tools/site.py).
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 import griffe
 
 # A prompt, and what follows it down to the next empty line.
-_EXAMPLE = re.compile(r"^>>> .*\n(?:.+\n?)*", re.MULTILINE)
+_EXAMPLE = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 
 
 class FencedExamples(griffe.Extension):
@@ -21,6 +21,6 @@ class FencedExamples(griffe.Extension):
             obj.docstring.value = fenced(obj.docstring.value)
 
 
-def fenced(docstring: str) -> str:
-    """The docstring with its examples in fences."""
-    return _EXAMPLE.sub(lambda m: f"```pycon\n{m[0].rstrip()}\n```\n", docstring + "\n").rstrip()
+def fenced(markdown: str) -> str:
+    """A docstring or a part of a page without fences, with its examples in fences."""
+    return _EXAMPLE.sub(lambda m: f"```pycon\n{m[0]}\n```", markdown)
