@@ -14,13 +14,13 @@ from PIL import Image
 
 from jepa_jax.checking.reference import NoReference, Reference, folder_of, load_reference
 from jepa_jax.data import decode
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.loading import load_encoder
 from jepa_jax.error_lines import first_line
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.products import PRECISIONS
+from jepa_jax.scoring.cost import cost_of
 from jepa_jax.scoring.precision import is_faster, numerics
 from jepa_jax.scoring.scorer import Scorer
 from jepa_jax.xla import default_device
@@ -272,24 +272,25 @@ def _suggestions(encoder: Encoder, inputs: np.ndarray) -> Iterator[Finding]:
     if faster:
         advice = f"auto: it measures {', '.join(faster)} on your images, faster on {platform}"
     yield Finding("precision to ask for", advice, "", "said")
-    yield Finding("method to ask for", _method(encoder, seconds), "", "said")
+    yield Finding("method to ask for", _method(scorer, seconds), "", "said")
 
 
-def _method(encoder: Encoder, seconds: float) -> str:
+def _method(scorer: Scorer, seconds: float) -> str:
     import psutil
 
-    side, k = encoder.image_size, encoder.embedding_size
-    d = side * side * encoder.config.channels
-    rows = k * d * 4
-    cost = (
-        f"exact takes {k} VJPs of {vjp_flops(encoder.config, encoder.rule, side, side) / 1e9:.3g} "
-        f"GFLOP and {rows / 1e6:.0f} MB of rows, {seconds:.2g} s an image here"
+    encoder = scorer.encoder
+    height, width, _ = encoder.input_shape
+    chunk = scorer.plan(height, width).chunk
+    cost = cost_of(encoder.config, encoder.rule, Exact(), height, width, chunk)
+    said = (
+        f"exact takes {cost.k} VJPs of {cost.flops_a_vjp / 1e9:.3g} GFLOP and "
+        f"{cost.memory / 1e6:.0f} MB of memory, {seconds:.2g} s an image here"
     )
-    if 1.5 * rows > 0.5 * psutil.virtual_memory().total:
-        return f"lanczos, or a sketch with a calibration: {cost}"
+    if cost.memory > 0.5 * psutil.virtual_memory().total:
+        return f"lanczos, or a sketch with a calibration: {said}"
     if seconds > _SECONDS_WORTH:
-        return f"auto: {cost}"
-    return f"exact: {cost}"
+        return f"auto: {said}"
+    return f"exact: {said}"
 
 
 def _to_torch(image: np.ndarray) -> Any:

@@ -92,6 +92,10 @@ Devices = Annotated[
     int | None, typer.Option(min=1, help="Devices of this machine to use (default: all).")
 ]
 MatrixProducts = Annotated[Precision, typer.Option(help="Matrix products.")]
+AtAnyCost = Annotated[
+    bool,
+    typer.Option("--at-any-cost", help="Also where a score takes hours, or more than the memory."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N images.")]
 Seed = Annotated[int, typer.Option(help="Seed of all that is random.")]
 WhichEngine = Annotated[

@@ -16,6 +16,7 @@ from jepa_jax.commands.options import (
     ON_LOST,
     Address,
     AllowOutside,
+    AtAnyCost,
     BatchSize,
     CalibrationFolder,
     ClusterWorkers,
@@ -153,6 +154,7 @@ def score(
         _Changed,
         typer.Option(help="Rows whose image's file has another size or time than when scored."),
     ] = _Changed.rescore,
+    at_any_cost: AtAnyCost = False,
     profile: Annotated[
         Path | None,
         typer.Option(help="A folder for where the time goes: a table, and JAX's trace."),
@@ -180,6 +182,7 @@ def score(
 
         from jepa_jax.estimators import Corrected, Exact
         from jepa_jax.scoring import Profile, Scorer
+        from jepa_jax.scoring.affordable import too_dear
         from jepa_jax.scoring.batch_sizes import worthwhile
         from jepa_jax.scoring.precision import precision_in_words
         from jepa_jax.scoring.refine import Refinement
@@ -222,6 +225,7 @@ def score(
                 out,
                 views=views,
                 store=groups,
+                at_any_cost=at_any_cost,
             ),
         )
         if elsewhere is not None:
@@ -255,7 +259,7 @@ def score(
             # What a run would refuse is refused before the calibration, which takes a while.
             exact = Scorer(loaded, Exact(), **scorer_settings)
             is_exact = check_before_choosing(
-                exact, opened, out, views=views, store=run_settings["store"]
+                exact, opened, out, views=views, store=groups, at_any_cost=at_any_cost
             )
             estimator = _automatic(
                 loaded,
@@ -295,6 +299,8 @@ def score(
         chosen = method.value == "auto" or precision.value == "auto"
         if chosen and isinstance(estimator, Exact):
             run_settings["refine"] = None  # Nothing is left to refine.
+        if at_any_cost and (dear := too_dear(scorer)) is not None:
+            say(dear.cost, "yellow")
         timing = contextlib.nullcontext() if profile is None else Profile(profile)
         with timing as timed, Progressing("scoring", command.stop) as progress:
             summary = scorer.run(
@@ -311,6 +317,7 @@ def score(
                 on_start=progress.start,
                 on_row=progress.advance,
                 facts=settled.facts,
+                at_any_cost=at_any_cost,
             )
         say(closing(summary, out, changed.value))
         if timed is not None:

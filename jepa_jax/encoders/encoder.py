@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -86,6 +87,19 @@ class Encoder:
     def embedding_size(self) -> int:
         """K, the number of embedding coordinates."""
         return self.rule.size(self.config)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of what `preprocess` gives; where inputs have sizes of their
+        own, of the usual one."""
+        side, config = self.image_size, self.config
+        height = side if config.frames is None else side * config.frames * 3 // config.channels
+        return height, side, config.channels
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Of the state."""
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.state))
 
     def _model(self, state: nnx.State) -> ViT:
         check_reductions()

@@ -3,12 +3,10 @@
 import dataclasses
 import functools
 
-import jax
-
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.encoder import Encoder
-from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
+from jepa_jax.estimators.estimate import Estimator
 from jepa_jax.scoring.cores import available_cores
+from jepa_jax.scoring.cost import cost_of
 from jepa_jax.xla import default_device
 
 # Elements (cotangents x tokens x width x images) of one activation that fill an accelerator: an
@@ -25,12 +23,10 @@ _MEMORY_SHARE = 0.25
 _MEMORY_CPU = 2 * 2**30
 # Of a worker process beside its parameters and Jacobians: the interpreter, JAX, compiled programs.
 _BYTES_WORKER = 0.7e9
-# A Jacobian's rows, the backward pass's arrays and the factorisation, over the rows.
-_ROWS_HELD = 2.0
 # A run shorter than this is not worth starting and compiling in several processes.
 _SECONDS_WORTH = 120.0
 # What one core of a CPU computes, for the length of a run: a guess, wrong by a factor of 3.
-_FLOPS_CORE = 5e10
+FLOPS_CORE = 5e10
 # A stream without a count is taken to have so many images.
 _IMAGES_UNKNOWN = 1000
 
@@ -115,14 +111,12 @@ def worthwhile(
     cores = len(available_cores())
     if default_device().platform != "cpu" or cores == 1:
         return 1
-    config, side = encoder.config, encoder.image_size
-    k, pixels = encoder.embedding_size, side * side * config.channels
-    flops = cost_in_vjps(estimator, k, pixels) * vjp_flops(config, encoder.rule, side, side)
+    height, width, _ = encoder.input_shape
+    plan = plan_for(encoder, height, width, batch)
+    cost = cost_of(encoder.config, encoder.rule, estimator, height, width, plan.chunk)
     images = _IMAGES_UNKNOWN if images is None else images
-    if images * flops / (_FLOPS_CORE * cores) < _SECONDS_WORTH:
+    if images * cost.flops / (FLOPS_CORE * cores) < _SECONDS_WORTH:
         return 1
-    parameters = sum(leaf.nbytes for leaf in jax.tree.leaves(encoder.state))
-    batch = plan_for(encoder, side, side, batch).batch
-    held = _ROWS_HELD * batch * min(sum(estimator.cost(k, pixels)), k) * pixels * 4
-    each = parameters + held + _BYTES_WORKER
+    parameters = encoder.parameter_bytes
+    each = parameters + plan.batch * cost.memory + _BYTES_WORKER
     return max(1, min(cores, int(psutil.virtual_memory().available // each)))

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -161,14 +162,15 @@ def parts_of_a_batch(scorer: BatchScorer) -> BatchParts:
 
     Compiles the products apart.
     """
-    encoder, side = scorer.encoder, scorer.encoder.image_size
+    encoder = scorer.encoder
     if scorer.processes > 1 or scorer.devices.count > 1:
         scorer = copy.copy(scorer)  # Which is of one.
-    batch, chunk = scorer.batch(side, side), scorer.plan(side, side).chunk
-    shape = (batch, side, side, encoder.config.channels)
+    size = encoder.input_shape[:2]
+    batch, chunk = scorer.batch(*size), scorer.plan(*size).chunk
+    shape = (batch, *encoder.input_shape)
     images = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     k = encoder.embedding_size
-    vjps = min(k, round(cost_in_vjps(scorer.estimator, k, side * side * shape[-1])))
+    vjps = min(k, round(cost_in_vjps(scorer.estimator, k, math.prod(encoder.input_shape))))
 
     def products(state, images):
         def one(image):

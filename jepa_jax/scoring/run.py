@@ -20,6 +20,7 @@ from jepa_jax.estimators.corrected import Corrected
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.object_stores import Place, place
+from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.engines import Engine, Local
 from jepa_jax.scoring.refine import REFINED_AT, Refinement, Unrefined, refine_shards
@@ -89,6 +90,7 @@ def run(
     on_changed: Callable[[str], object] = lambda id: None,
     on_status: Callable[[RunStatus], None] | None = None,
     facts: Mapping[str, Any] | None = None,
+    at_any_cost: bool = False,
 ) -> Summary:
     """Scores every image of `source` into the folder `out`: one row an input, whatever happens.
 
@@ -108,7 +110,8 @@ def run(
     `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess. `engine`: where
     shards are computed, by default this process, or `jepa_jax.scoring.Ray`. `on_start(total, done)`
     and `on_row(row)` report progress, and `on_status`, every second or so, how an engine's workers
-    are. `facts`: more of them for the manifest of a new folder.
+    are. `facts`: more of them for the manifest of a new folder. `at_any_cost`: also where one score
+    exceeds the memory or takes hours (`jepa_jax.scoring.affordable`), which is refused else.
 
     The folder gets a manifest, the run's status (`jepa_jax.store.RunStatus`) and one Parquet file a
     shard, each replaced atomically, at the latest every 30 seconds. A rerun with the same settings
@@ -117,7 +120,8 @@ def run(
     some seconds; then the run ends.
 
     Raises `ValueError` on settings that differ from the folder's (showing both), on a source
-    whose images are no longer those of the folder's rows, and on settings that make no sense;
+    whose images are no longer those of the folder's rows, on settings that make no sense, and on a
+    score that this machine is not up to, with its cost and the way on;
     `jepa_jax.data.storage.StorageFailed`, an `OSError`, where a disk or a server is gone.
 
     >>> import tempfile, numpy as np
@@ -151,6 +155,10 @@ def run(
             "`refine` needs a calibrated method (a sketch, or a corrected lower precision): an "
             "exact score is final"
         )
+    if not at_any_cost:
+        check_affordable(scorer)
+        if refine is not None:
+            check_affordable(scorer.with_estimator(Exact(), REFINED_AT))
     implied = {
         "views": views > 1,
         "calibrated": calibrated,
@@ -231,6 +239,7 @@ def check_before_choosing(
     views: int = 1,
     store: Iterable[str] = (),
     shard_size: int = 1024,
+    at_any_cost: bool = False,
 ) -> bool:
     """Raises what `run` would for these settings, whatever estimator is still to be chosen.
 
@@ -239,6 +248,8 @@ def check_before_choosing(
     out, rows = place(out), RowSettings("", views, tuple(store), shard_size=shard_size)
     unknown = "one that is still to be chosen (name it by --method)"
     check_store(rows.store, views, lambda name: False, unknown)
+    if not at_any_cost:
+        check_affordable(scorer)  # Some images are scored exactly.
     settings = describe(scorer, open_source(source), rows, None)
     check_scores_folder(out)
     encoder = {"encoder": scorer.encoder.name}

@@ -1,0 +1,125 @@
+"""What a score costs is known beforehand, and what is beyond a machine refused with the way on."""
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+from command_line import invoke
+from streams import records
+
+from benchmarks.memory.planned import configured
+from jepa_jax import Exact, Lanczos, Projection, Scorer
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.encoders.families import vjepa2
+from jepa_jax.encoders.parameters import abstract_model
+from jepa_jax.encoders.preprocessing import Preprocess
+from jepa_jax.scoring import affordable
+from jepa_jax.scoring.affordable import check_affordable, measured_rate, too_dear
+from jepa_jax.scoring.cost import cost_of
+
+PLANS = Path(__file__).parents[2] / "benchmarks" / "memory" / "results" / "planned-cpu.json"
+EXACT, OTHERS = "exact", "facebook/ijepa_vith14_1k, 560 px"
+
+
+def planned():
+    return json.loads(PLANS.read_text())
+
+
+@pytest.mark.parametrize("case", list(planned()[EXACT]))
+def test_memory_of_an_exact_score_is_what_xla_plans(case):
+    name, pixels = case.split(", ")
+    config, rule = configured(name)
+    size, plan = int(pixels.split()[0]), planned()[EXACT][case]
+    cost = cost_of(config, rule, Exact(), size, size, plan["chunk"])
+    assert cost.k == plan["K"]
+    assert cost.memory == pytest.approx(1e6 * plan["peak_megabytes"], rel=0.25)
+    assert cost.rows <= 1.01e6 * plan["rows_megabytes"]  # Those are in pixels.
+
+
+def test_memory_of_a_random_method_is_no_more_than_xla_plans():
+    plan = planned()[OTHERS]["lanczos, 20 steps, 4 probes"]
+    config, rule = configured(OTHERS.split(", ")[0])
+    cost = cost_of(config, rule, Lanczos(), 560, 560, plan["chunk"])
+    assert cost.rows == 0
+    assert 0.5 < cost.memory / (1e6 * plan["peak_megabytes"]) < 1
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A computer of so many bytes that computes so many operations a second."""
+
+    def of(memory: float, rate: float):
+        there = psutil.virtual_memory()._replace(available=int(memory))
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: there)
+        monkeypatch.setattr(affordable, "measured_rate", lambda precision: rate)
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def of_clips():
+    """A V-JEPA 2 ViT-L for clips of 16 frames, without its weights."""
+    name = "facebook/vjepa2-vitl-fpc64-256"
+    config = vjepa2.clips(vjepa2.FAMILY.published[name], 16)
+    return Encoder(
+        name, abstract_model(config), vjepa2.FAMILY.rule(config), 256, Preprocess(None, {}), ""
+    )
+
+
+def test_an_exact_score_of_a_clip_is_refused_with_its_cost(of_clips, machine):
+    assert of_clips.input_shape == (8 * 256, 256, 6)
+    machine(16e9, 1e11)
+    exact = Scorer(of_clips, Exact())
+    cost = cost_of(of_clips.config, of_clips.rule, Exact(), 2048, 256, 1)
+    # 24 blocks of 2048 tokens and width 1024: 12 w^2 weights, and 4 products of attention.
+    by_hand = 24 * (2 * 2048 * 12 * 1024**2 + 8 * 2048**2 * 1024) + 2 * 2048 * 768 * 2 * 1024
+    assert cost.flops_a_vjp == by_hand
+    with pytest.raises(ValueError, match="The way on: ") as raised:
+        check_affordable(exact)
+    said = str(raised.value)
+    hours = 1024 * by_hand / 1e11 / 3600
+    for part in (
+        "one score of a clip of 16 frames of 256 x 256 pixels by method exact",
+        f"1024 VJPs of {by_hand / 1e9:.3g} GFLOP",
+        f"100 GFLOP/s measured here, {hours:.2g} hours or more",
+        "8.59 GB of it 1024 x 2097152 rows",
+        "16 GB are available",
+        "method lanczos",
+        "sketch",
+        "--at-any-cost",
+    ):
+        assert part in said, said
+    machine(8e9, 1e13)  # Minutes, but no memory.
+    assert "8 GB are available" in too_dear(exact).cost
+    machine(16e9, 1e13)
+    assert too_dear(exact) is None
+
+
+def test_what_another_method_saves(of_clips, machine):
+    machine(8e9, 1e11)
+    assert too_dear(Scorer(of_clips, Lanczos())) is None
+    # No rows, but as many products as the exact score.
+    assert "hours or more" in too_dear(Scorer(of_clips, Projection())).cost
+    machine(1e9, 1e11)  # Not even what the VJPs keep of the forward pass.
+    assert "fewer frames" in " ".join(too_dear(Scorer(of_clips, Lanczos())).ways)
+
+
+def test_a_run_is_refused_before_it_begins(scorer, machine, tmp_path):
+    machine(1e6, 1e11)
+    with pytest.raises(ValueError, match="for 4 at once"):
+        scorer.run(records(1), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    done = scorer.run(records(1), tmp_path / "out", at_any_cost=True)
+    assert done.counts == {"ok": 1}
+    picture = tmp_path / "a.png"
+    next(iter(records(1))).load().save(picture)
+    for method in ("exact", "auto"):
+        arguments = ("score", picture, "--encoder", "embedded", "--out", tmp_path / method)
+        result = invoke(*arguments, "--method", method)
+        assert result.exit_code == 2
+        assert "The way on: " in result.stderr
+
+
+def test_the_rate_is_that_of_products():
+    assert 1e8 < measured_rate("highest") < 1e14
