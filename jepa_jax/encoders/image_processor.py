@@ -25,7 +25,8 @@ PROCESSORS = (
     "SiglipImageProcessor",
     "ViTImageProcessor",
 )
-NAMES = ("processor_config.json", "preprocessor_config.json")
+NAMES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+_BOTH, _SINGLE, _VIDEO = NAMES
 
 
 def _lengths(*forms: set[str]) -> BeforeValidator:
@@ -109,36 +110,54 @@ class Settings(Fields):
     do_pad: No = None
 
 
+class _VideoSettings(Settings):
+    video_processor_type: Annotated[
+        Literal["VJEPA2VideoProcessor"] | None, Field(description="VJEPA2VideoProcessor")
+    ] = None
+
+
 class _Both(Fields):
     image_processor: Settings
 
 
+class _BothVideo(Fields):
+    video_processor: _VideoSettings
+
+
 # What is said about the class, not to it.
-_CLASS = {"image_processor_type", "feature_extractor_type"}
+_CLASS = {"image_processor_type", "feature_extractor_type", "video_processor_type"}
 
 
-def processor_file(folder: Path) -> Path | None:
+def processor_file(folder: Path, video: bool = False) -> Path | None:
     """The file that says how images are preprocessed, or None.
 
     As `transformers` takes them: processor_config.json where it has an image processor, else
-    preprocessor_config.json.
+    preprocessor_config.json. Of a `video` encoder, before these: processor_config.json where it has
+    a video processor, and video_preprocessor_config.json.
     """
-    both, single = (folder / name for name in NAMES)
-    if both.is_file() and "image_processor" in read_json(both):
-        return both
-    return single if single.is_file() else None
+    has = lambda part: (folder / _BOTH).is_file() and part in read_json(folder / _BOTH)
+    there = {
+        _BOTH: has("image_processor") or (video and has("video_processor")),
+        _SINGLE: (folder / _SINGLE).is_file(),
+        _VIDEO: video and (folder / _VIDEO).is_file(),
+    }
+    order = NAMES
+    if there[_VIDEO] and not has("video_processor"):
+        order = (_VIDEO,)
+    return next((folder / name for name in order if there[name]), None)
 
 
-def load_processor(folder: Path, usual: str = "") -> Any:
+def load_processor(folder: Path, usual: str = "", video: bool = False) -> Any:
     """The image processor of a checkpoint folder: `transformers`', of its PIL classes.
 
-    `usual`: the class where the file names none.
+    `usual`: the class where the file names none. `video`: whether it is of an encoder of videos,
+    whose frames V-JEPA 2's video processor prepares (`TorchvisionProcessor.of_video`).
 
     Raises `FileNotFoundError` where no file has its settings; `ValueError`, naming file and
     setting, on one that it cannot have, on a class that is not in `PROCESSORS`, and where the
     checkpoint asks for code of its own (`auto_map`).
     """
-    file = processor_file(folder)
+    file = processor_file(folder, video)
     if file is None:
         raise FileNotFoundError(
             f"no preprocessor_config.json, nor an image processor in a processor_config.json, in "
@@ -147,12 +166,24 @@ def load_processor(folder: Path, usual: str = "") -> Any:
         )
     content = read_json(file)
     with of_file(file):
-        own = content.get("image_processor") if file.name == NAMES[0] else content
+        of_video = file.name == _VIDEO or (video and "video_processor" in content)
+        part = "video_processor" if of_video else "image_processor"
+        own = content.get(part) if file.name == _BOTH else content
         if isinstance(own, dict):
             refuse_code(own)
+        if of_video:
+            both = file.name == _BOTH
+            stated = (
+                checked(_BothVideo, content).video_processor
+                if both
+                else checked(_VideoSettings, content)
+            )
+            return TorchvisionProcessor.of_video(
+                stated.model_dump(exclude=_CLASS, exclude_none=True)
+            )
         settings = (
             checked(_Both, content).image_processor
-            if file.name == NAMES[0]
+            if file.name == _BOTH
             else checked(Settings, content)
         )
         name = settings.image_processor_type or settings.feature_extractor_type or usual

@@ -32,15 +32,15 @@ def load_encoder(
 ) -> Encoder:
     """A pretrained encoder from a checkpoint folder, from the hub by name, or "embedded".
 
-    A folder holds config.json, preprocessor_config.json (or processor_config.json) and
-    model.safetensors (or its shards), as `transformers` writes them. A hub name such as
-    "facebook/dinov2-small" is downloaded once, and found in the hub's cache when offline.
-    "embedded" is the small encoder that comes with the package. `embedding` overrides the family's
-    rule ("cls", "mean", "projected", "cls@8", each with an optional "+normalized"); several,
-    "cls@4,cls@8,cls", have scores of each at once, the last the encoder's own `rule`. `image_size`:
-    the side of the input in pixels; `dtype` the type of the parameters in memory, whatever it is
-    on disk. `frames`: an encoder of clips of so many frames (V-JEPA 2), `Encoder.preprocess_clip`;
-    a still image is then a clip of it alone.
+    A folder holds config.json, preprocessor_config.json (or processor_config.json, or V-JEPA's
+    video_preprocessor_config.json) and model.safetensors (or its shards), as `transformers` writes
+    them. A hub name such as "facebook/dinov2-small" is downloaded once, and found in the hub's
+    cache when offline. "embedded" is the small encoder that comes with the package. `embedding`
+    overrides the family's rule ("cls", "mean", "projected", "cls@8", each with an optional
+    "+normalized"); several, "cls@4,cls@8,cls", have scores of each at once, the last the encoder's
+    own `rule`. `image_size`: the side of the input in pixels; `dtype` the type of the parameters in
+    memory, whatever it is on disk. `frames`: an encoder of clips of so many frames (V-JEPA 2),
+    `Encoder.preprocess_clip`; a still image is then a clip of it alone.
 
     No code of a checkpoint is run, no pickle is opened, and no question is asked.
 
@@ -64,17 +64,19 @@ def load_encoder(
     folder = EMBEDDED if str(name_or_path) == "embedded" else reading.find(name_or_path)
     family, config = read_config(folder / "config.json", frames)
     # All that is small is read and checked before the weights.
+    stated = processor_file(folder, video=family.clips is not None)
     preprocess = load_preprocess(
         folder,
         image_size,
         config.patch_size,
         config.image_size,
         family.processor(read_json(folder / "config.json"))
-        if family.processor and processor_file(folder) is None
+        if family.processor and stated is None
         else family.image_processor,
+        video=family.clips is not None,
     )
     height, width = preprocess.usual_size
-    with of_file(processor_file(folder) or folder) if image_size is None else nullcontext():
+    with of_file(stated or folder) if image_size is None else nullcontext():
         config.grid(height, width)
     rule = rule or family.rule(config)
     for each in (*inner, rule):
@@ -93,7 +95,7 @@ def load_encoder(
         # What the preprocessing gives, not config.json: DINOv2 has 518 there, and is used at 224.
         image_size=height,
         preprocess=preprocess,
-        fingerprint=reading.fingerprint(folder) + (f", {frames} frames" if frames else ""),
+        fingerprint=reading.fingerprint(folder, stated) + (f", {frames} frames" if frames else ""),
         origin=Origin(
             str(name_or_path),
             str(embedding) if embedding is not None else None,

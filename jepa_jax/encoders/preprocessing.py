@@ -98,6 +98,7 @@ def load_preprocess(
     patch: int = 1,
     usual: int = 224,
     usual_processor: Any = "",
+    video: bool = False,
 ) -> Preprocess:
     """The preprocessing of a checkpoint folder, at `image_size` pixels if given.
 
@@ -107,13 +108,14 @@ def load_preprocess(
     is no crop) has that size, and a resize before a crop keeps its ratio to it. Where the settings
     neither crop nor resize to one size, inputs have sizes of their own, multiples of `patch`;
     `usual` is their side where not even a short edge is said. `usual_processor`: the class of the
-    processor where the settings name none, or the processor itself where there are none.
+    processor where the settings name none, or the processor itself where there are none. `video`:
+    whether the encoder is of videos, which may have a file of their own.
 
     Raises `FileNotFoundError` and `ValueError` as `image_processor.load_processor` does.
     """
     processor = usual_processor
     if isinstance(usual_processor, str):
-        processor = load_processor(folder, usual_processor)
+        processor = load_processor(folder, usual_processor, video)
     overrides = {} if image_size is None else _square(processor, image_size)
     size = overrides.get("size") or processor.size or {}
     resized = getattr(processor, "do_resize", None) and size.get("height") and size.get("width")

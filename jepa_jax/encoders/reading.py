@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jepa_jax.checked_json import Fields, checked, of_file, read_json
-from jepa_jax.encoders.image_processor import NAMES, processor_file
+from jepa_jax.encoders.image_processor import NAMES
 from jepa_jax.error_lines import first_line
 
 INDEX = "model.safetensors.index.json"
@@ -122,10 +122,13 @@ def _other_weights(folder: Path) -> str:
     return ""
 
 
-def fingerprint(folder: Path) -> str:
-    """SHA-256 of the configuration, the preprocessing and the weights: what defines the encoder."""
+def fingerprint(folder: Path, processor: Path | None) -> str:
+    """SHA-256 of the configuration, the preprocessing and the weights: what defines the encoder.
+
+    `processor`: the file that says how images are preprocessed, if there is one.
+    """
     digest = hashlib.sha256()
-    for path in [folder / "config.json", processor_file(folder), *weight_files(folder)]:
+    for path in [folder / "config.json", processor, *weight_files(folder)]:
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -4,7 +4,7 @@
 with an antialiased filter, cropped and normalised, all in float32. Here Pillow resizes each channel
 in float32 by the same filter; the result is within 5e-5 of torchvision's
 (tests/encoders/test_torchvision_processor.py), where bytes resized by Pillow are 4e-3 away. timm
-has Pillow resize the bytes, and so is it here (`as_bytes`).
+has Pillow resize the bytes, and so is it here (`as_bytes`); those of videos torchvision resizes.
 """
 
 import dataclasses
@@ -46,6 +46,24 @@ class TorchvisionProcessor:
         crop = chosen.get("crop_size")
         chosen["crop_size"] = SizeDict(**get_size_dict(crop)) if crop else None
         return cls(**chosen)
+
+    @classmethod
+    def of_video(cls, settings: dict[str, Any]) -> "TorchvisionProcessor":
+        """As V-JEPA 2's video processor prepares a frame, by the settings of
+        video_preprocessor_config.json.
+
+        Bytes are resized, to a short edge of 256/224 of the crop, whatever `size` says, as the
+        class in `transformers` does. torchvision rounds one of a hundred of them otherwise.
+        """
+        crop = settings.get("crop_size", 256)
+        side = crop["height"] if isinstance(crop, dict) else crop
+        own = {
+            "size": {"shortest_edge": int(side * 256 / 224)},
+            "default_to_square": False,
+            "crop_size": crop,
+            "as_bytes": True,
+        }
+        return cls.of({"do_center_crop": True} | settings | own)
 
     def __call__(
         self, image: Image.Image, return_tensors: str = "np", **changes: Any

@@ -123,6 +123,77 @@ def test_frames_are_prepared_as_the_checkpoint_says(checkpoint):
     np.testing.assert_allclose(encoder.preprocess(picture), expected, atol=1e-5)
 
 
+# As the published checkpoints have it.
+PUBLISHED = {
+    "crop_size": {"height": SIDE, "width": SIDE},
+    "data_format": "channels_first",
+    "default_to_square": False,
+    "do_center_crop": True,
+    "do_convert_rgb": None,
+    "do_normalize": True,
+    "do_pad": None,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.229, 0.224, 0.225],
+    "resample": 2,
+    "rescale_factor": 1 / 255,
+    "size": {"shortest_edge": 32},
+    "size_divisor": None,
+    "video_processor_type": "VJEPA2VideoProcessor",
+}
+
+
+def with_file(checkpoint, folder, name="video_preprocessor_config.json", within=None, **changes):
+    """The checkpoint's folder again, with a file that says how frames are prepared."""
+    for path in checkpoint[1].iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    content = PUBLISHED | changes
+    (folder / name).write_text(json.dumps(content if within is None else {within: content}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "within"),
+    [("video_preprocessor_config.json", None), ("processor_config.json", "video_processor")],
+)
+def test_its_own_file_says_how_frames_are_prepared(checkpoint, tmp_path, name, within):
+    mean, deviation = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
+    folder = with_file(checkpoint, tmp_path, name, within, image_mean=mean, image_std=deviation)
+    encoder = load_encoder(folder)
+    assert encoder.fingerprint != load_encoder(checkpoint[1]).fingerprint
+    for size in ((64, 96), (33, 100), (100, 32), (32, 32)):
+        frame = np.random.default_rng(size[0]).integers(0, 256, (*size, 3), np.uint8)
+        found = encoder.preprocess(Image.fromarray(frame))
+        # What torchvision calls for a video, which is resized in bytes.
+        short = min(size)
+        shape = tuple(32 if n == short else int(32 * n / short) for n in size)
+        video = torch.from_numpy(frame).permute(2, 0, 1)[None]
+        resized = torch.nn.functional.interpolate(video, shape, mode="bilinear", antialias=True)
+        top, left = (round((n - SIDE) / 2) for n in shape)
+        bytes_ = resized[0].permute(1, 2, 0).numpy()[top : top + SIDE, left : left + SIDE]
+        # Pillow and PyTorch round a few bytes otherwise.
+        ours = (found * np.array(deviation) + np.array(mean)) * 255
+        difference = np.abs(ours - bytes_)
+        assert difference.max() < 1.001
+        assert (difference > 0.5).mean() < 0.02
+
+
+def test_what_its_file_cannot_say(checkpoint, tmp_path):
+    cases = {
+        "`video_processor_type` must be VJEPA2VideoProcessor, got 'Other'": {
+            "video_processor_type": "Other"
+        },
+        "`image_std` must be a number from 1e-4": {"image_std": 0.0},
+        "positions of this encoder are those of 28 x 28": {"crop_size": 42},
+        "`auto_map` asks for code": {"auto_map": {"AutoVideoProcessor": "code.Own"}},
+    }
+    for message, changes in cases.items():
+        folder = with_file(checkpoint, tmp_path, **changes)
+        with pytest.raises(ValueError, match=f"video_preprocessor_config.json: .*{message}"):
+            load_encoder(folder)
+
+
 def test_what_it_cannot_encode(checkpoint):
     _, folder = checkpoint
     with pytest.raises(ValueError, match="positions of this encoder are those of 28 x 28"):

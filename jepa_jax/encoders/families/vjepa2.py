@@ -125,17 +125,8 @@ def _block(name: str, c: ViTConfig) -> dict:
 
 
 def processor(hub: dict) -> TorchvisionProcessor:
-    """As its video processor prepares a frame: bytes, a short edge of 256/224 of the crop."""
-    side = checked(_Fields, hub).crop_size
-    return TorchvisionProcessor.of(
-        {
-            "size": {"shortest_edge": int(side * 256 / 224)},
-            "default_to_square": False,
-            "do_center_crop": True,
-            "crop_size": {"height": side, "width": side},
-            "as_bytes": True,
-        }
-    )
+    """As its video processor prepares a frame, where no file says how."""
+    return TorchvisionProcessor.of_video({"crop_size": checked(_Fields, hub).crop_size})
 
 
 _HUGE = {"hidden_size": 1280, "num_hidden_layers": 32}
