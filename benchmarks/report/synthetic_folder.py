@@ -86,6 +86,9 @@ def make_rows(rows: int, work: Path, embeddings: bool, rng: np.random.Generator)
             "width": [sizes[which[i]][0] for i in part],
             "height": [sizes[which[i]][1] for i in part],
             "bits_per_pixel": rng.uniform(0.2, 4, len(part)).astype(np.float32),
+            "brightness": rng.uniform(0, 255, len(part)).astype(np.float32),
+            "contrast": rng.uniform(0, 100, len(part)).astype(np.float32),
+            "sharpness": np.exp(rng.normal(6, 2, len(part))).astype(np.float32),
             "flagged": rng.random(len(part)) < 0.01,
         }
         if embeddings:

@@ -1,32 +1,25 @@
 """The report: one HTML file that needs nothing else."""
 
-import base64
 import dataclasses
-import hashlib
-import shlex
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jepa_jax.atomic_files import replace
 from jepa_jax.data import HubDataset
-from jepa_jax.data.files import open_regular
 from jepa_jax.data.opening import open_again
 from jepa_jax.object_stores import Place
+from jepa_jax.report import facts as image_facts
 from jepa_jax.report import statistics, words
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
+from jepa_jax.report.page_files import check_path, page, write_page
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
-from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores, read_stamps
-from jepa_jax.version import __version__
 
-_MARK = '<meta name="generator" content="jepa-jax'
-_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "explore", "main")
+_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "table", "explore", "main")
 # Classes, kinds of failures and groups that are written out; the explorer has the others.
 _MOST_CLASSES, _MOST_KINDS, _MOST_GROUPS = 1000, 50, 200
 _STRIP = 24
@@ -92,7 +85,7 @@ def write_report(
     not a report.
     """
     path = Path(path)
-    _check_path(path)
+    check_path(path)
     table = read_scores(folder)
     labels = read_labels(
         table.ids,
@@ -129,10 +122,7 @@ def write_report(
         elif not pictures and len(rows) and not lacks:
             lacks = f"None of the images is in {source.name} any more."
     html = render(table, labels, groups, threshold, pictures, lacks, settings)
-    data = html.encode("utf-8", "backslashreplace")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, lambda file: file.write(data))
-    return Written(path, len(data), len(table), len(pictures), lacks)
+    return Written(path, write_page(path, html), len(table), len(pictures), lacks)
 
 
 def render(
@@ -145,12 +135,10 @@ def render(
     settings: ReportSettings,
 ) -> str:
     """The report's HTML; `groups` are those of `near_identical`, `pictures` thumbnails by row."""
-    import jinja2
-
     scores, std_errors = table.scores, table.numbers("std_error")
     scored = np.isfinite(scores)
     chunks, places = pack_pictures(pictures, len(table))
-    relations = [r for r in _relations(table) if r is not None]
+    relations = image_facts.relations(table)
     summaries = statistics.classes(scores, labels) if len(set(labels)) > 1 else []
     failed = statistics.failures(table.status, table.rows["error"].to_pylist(), scored)
     found = words.findings(
@@ -174,28 +162,17 @@ def render(
         "command": command,
         "histogram": None if histogram is None else dataclasses.asdict(histogram),
         "relations": [dataclasses.asdict(r) for r in relations],
+        "known": [dataclasses.asdict(fact) for fact in image_facts.known(table)],
         "sample": sample(scores, _STRIP).tolist(),
         "lowest": order[:_STRIP].tolist(),
         "highest": order[::-1][:_STRIP].tolist(),
         "groups": _members(groups),
     }
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(_read),
-    )
-    environment.filters |= {"score": words.shown, "number": words.number, "quote": shlex.quote}
-    style, script = _read("style.css"), _script()
-    return environment.get_template("report.html").render(
-        version=__version__,
+    return page(
+        "report.html",
+        _SCRIPTS,
         title=settings.title or f"JEPA-SCORE of {table.settings['source']}",
         source=table.settings.get("source", ""),
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
         rows=len(table),
         scored=int(scored.sum()),
         pictures=len(pictures),
@@ -206,6 +183,7 @@ def render(
         classes=[c for c in summaries if c.label in largest],
         more_classes=len(summaries) - len(largest),
         relations=relations,
+        jpeg_size=image_facts.of_jpeg_size(table, relations),
         failures=failed[:_MOST_KINDS],
         more_failures=sum(f.count for f in failed[_MOST_KINDS:]),
         ids=table.ids,
@@ -218,17 +196,6 @@ def render(
         packed=pack(_columns(table, labels, groups) | places),
         chunks=chunks,
     )
-
-
-def _check_path(path: Path) -> None:
-    """Only a report is replaced, and none is put into a folder of scores."""
-    check_apart(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"the report is a file, {path} is a folder")
-    if path.exists():
-        with open_regular(path) as file:  # Of a pipe or a terminal it would be waited.
-            if _MARK.encode() not in file.read(2000):
-                raise FileExistsError(f"{path} is not a report: give another name by --out")
 
 
 def _groups(table: ScoreTable, similarity: float) -> tuple[np.ndarray, float]:
@@ -263,19 +230,6 @@ def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
     return source, ""
 
 
-def _relations(table: ScoreTable) -> list[statistics.Relation | None]:
-    width, height = table.numbers("width"), table.numbers("height")
-    quantities = (
-        ("bits", "Complexity", "bits per pixel of a JPEG", table.numbers("bits_per_pixel")),
-        ("size", "Size", "pixels", width * height),
-        ("aspect", "Aspect ratio", "width / height", width / height),
-    )
-    return [
-        statistics.relation(name, title, unit, values, table.scores)
-        for name, title, unit, values in quantities
-    ]
-
-
 def _columns(table: ScoreTable, labels: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
     """What the page knows of every row."""
     rows, ids = table.rows, table.ids
@@ -295,7 +249,7 @@ def _columns(table: ScoreTable, labels: np.ndarray, groups: np.ndarray) -> dict[
         "group": groups.astype(np.int32),
         "flagged": table.flags().astype(np.uint8),
     }
-    for name in ("std_error", "rank", "width", "height", "bits_per_pixel", "sketch_score"):
+    for name in ("std_error", "rank", "sketch_score", *image_facts.STORED):
         values = table.numbers(name)
         if np.isfinite(values).any():
             columns[name] = values.astype(np.float32)
@@ -319,18 +273,3 @@ def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
         for key, value in tree.items()
         for pair in _flat(value, f"{prefix}.{key}" if prefix else str(key))
     ]
-
-
-def _script() -> str:
-    """All scripts as one function, so that they share names and the page has no others."""
-    parts = "\n".join(_read(f"{name}.js") for name in _SCRIPTS)
-    return f'(() => {{\n"use strict";\n{parts}\n}})();\n'
-
-
-def _read(name: str) -> str:
-    return (resources.files("jepa_jax.report") / "page" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """The source expression that lets this very text run and no other."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

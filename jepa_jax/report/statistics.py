@@ -5,8 +5,8 @@ import re
 from collections import Counter
 
 import numpy as np
-from scipy.stats import rankdata
 
+from jepa_jax.report.correlation import spearman
 from jepa_jax.report.thumbnails import HIGHEST_OF_A_CLASS, LOWEST_OF_A_CLASS
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -45,17 +45,22 @@ class ClassSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Relation:
-    """The score against another quantity: Spearman's correlation, and the scores in tenths of it.
+    """The score against another quantity: Spearman's correlation with its 95 % interval, and the
+    scores in tenths of the quantity.
 
     `tenths`: (from, to, images, median score, lower and upper quartile, median quantity).
+    `logarithmic`: whether a chart of it is.
     """
 
     name: str
     title: str
     unit: str
     spearman: float
+    interval: tuple[float, float]
+    count: int
     tenths: list[tuple[float, float, int, float, float, float, float]]
     grid: dict[str, list] | None
+    logarithmic: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,17 +147,24 @@ def _middle_and_spread(values: np.ndarray) -> tuple[float, float]:
 
 
 def relation(
-    name: str, title: str, unit: str, values: np.ndarray, scores: np.ndarray, points: int = 2000
+    name: str,
+    title: str,
+    unit: str,
+    values: np.ndarray,
+    scores: np.ndarray,
+    logarithmic: bool = True,
+    points: int = 2000,
 ) -> Relation | None:
     """The score against `values`; None where fewer than three rows have both, or all are equal.
 
-    With more rows than `points` it holds a grid of counts, log-spaced in `values`, for a chart.
+    With more rows than `points` it holds a grid of counts for a chart; where that is `logarithmic`,
+    the rows whose value is not above 0 are not in it.
     """
     both = np.isfinite(values) & np.isfinite(scores)
     x, y = values[both], scores[both]
     if len(x) < 3 or np.ptp(x) == 0:
         return None
-    spearman = float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]) if np.ptp(y) else 0.0
+    found = spearman(x, y)
     edges = np.unique(np.quantile(x, np.linspace(0, 1, 11)))
     which = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
     tenths = []
@@ -163,8 +175,12 @@ def relation(
             low, high = float(edges[tenth]), float(edges[tenth + 1])
             at = float(np.median(x[inside]))
             tenths.append((low, high, int(inside.sum()), middle, lower, upper, at))
-    grid = _grid(np.log(x), y) if len(x) > points and x.min() > 0 else None
-    return Relation(name, title, unit, spearman, tenths, grid)
+    charted = x > 0 if logarithmic else np.full(len(x), True)
+    grid = None
+    if len(x) > points and charted.any():
+        grid = _grid(np.log(x[charted]) if logarithmic else x[charted], y[charted])
+    value, interval = (found.value, (found.low, found.high)) if found else (0.0, (0.0, 0.0))
+    return Relation(name, title, unit, value, interval, len(x), tenths, grid, logarithmic)
 
 
 def _grid(x: np.ndarray, y: np.ndarray) -> dict[str, list]:

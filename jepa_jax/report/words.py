@@ -35,6 +35,11 @@ def shown(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
+def figures(value: float) -> str:
+    """A quantity of an image: whole numbers from 1,000 on, three digits below."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def describe_run(settings: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     """What the scores are and how they were made."""
     encoder, estimator = settings.get("encoder", {}), settings.get("estimator", {})
@@ -205,7 +210,7 @@ def _cautions(
             Finding(
                 f"The score follows {most.title.lower()} (Spearman {most.spearman:+.2f})",
                 "Part of the ranking is about that, not about what the images show. Compare images "
-                "of like complexity before you throw any away.",
+                f"of like {most.title.lower()} before you throw any away.",
                 anchor="image",
             )
         )

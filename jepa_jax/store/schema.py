@@ -59,8 +59,12 @@ GROUPS: dict[str, Group] = {
         needs=("shares", "an exact method or a sketch"),
     ),
     "image": Group(
-        {"width": "int32", "height": "int32", "bits_per_pixel": "float32"},
-        "size, and bits per pixel of a JPEG",
+        {
+            "width": "int32",
+            "height": "int32",
+            **dict.fromkeys(("bits_per_pixel", "brightness", "contrast", "sharpness"), "float32"),
+        },
+        "size, bits per pixel of a JPEG, brightness, contrast, sharpness",
     ),
     "views": Group({"views": "list<float64>"}),
     "calibrated": Group({"flagged": "bool"}),

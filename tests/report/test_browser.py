@@ -45,6 +45,7 @@ def scores(tmp_path_factory):
                 width=40,
                 height=30 + i,
                 bits_per_pixel=1 + i / 100,
+                brightness=i,
                 embedding=np.float32([np.cos(angle), np.sin(angle)]),
                 flagged=i == 7,
                 method="exact" if i < 5 else "sketch",
@@ -133,7 +134,7 @@ def test_it_opens_filled_and_without_errors(page):
     assert len(texts(page, "#histogram rect.bar")) >= 12
     # 46 bars' whiskers, caps on both sides: std_error is above 0.
     assert len(texts(page, "#histogram .whisker")) == 3 * len(texts(page, "#histogram rect.bar"))
-    assert len(texts(page, "[data-relation] circle")) == 3 * 230
+    assert len(texts(page, "[data-relation] circle")) == 4 * 230
     assert texts(page, "#groups h3") == ["Group 1: 3 images"]
     assert texts(page, "#strip-lowest .value")[0] == "23.67 ± 1.50"
     assert texts(page, "#strip-highest .value")[0] == "100.0 ± 1.50"
@@ -181,7 +182,7 @@ def test_sort_in_both_views(page):
     assert len(texts(page, "#results tbody tr")) == 100
     heads = texts(page, "#results th")
     assert heads[:3] == ["Picture", "Name", "Score ▼"]
-    assert {"± error", "Class", "Bits / pixel", "Size", "Method", "Status"} <= set(heads)
+    assert {"± error", "Class", "Complexity", "Size", "Method", "Status"} <= set(heads)
     one(page, "#results th [data-sort=score]").click()
     column = [float(t) for t in texts(page, "#results tbody td:nth-child(3)") if t != NONE]
     assert column[0] == 23.67
@@ -195,6 +196,29 @@ def test_sort_in_both_views(page):
     assert len(texts(page, "#results tbody tr")) == 34
     assert texts(page, "#results tbody td:nth-child(3)")[-4:] == [NONE] * 4
     assert not one(page, "#next").is_enabled()
+
+
+def test_sort_by_a_fact_and_choose_columns(page):
+    one(page, "input[value=table]").click()
+    head = "#results th [data-sort=brightness]"
+    one(page, head).click()
+    assert one(page, "#results th[aria-sort]").text == "Brightness ▲"
+    at = texts(page, "#results thead th").index("Brightness ▲") + 1
+    column = f"#results tbody tr > :nth-child({at})"
+    assert texts(page, column)[:3] == ["0", "1", "2"]
+    one(page, "#results th [data-sort='-brightness']").click()
+    assert texts(page, column)[:3] == ["229", "228", "227"]
+    one(page, "#field-columns summary").click()
+    boxes = page.find_elements("css selector", "#columns input")
+    for box in boxes:
+        if box.find_element("xpath", "..").text in ("Picture", "Brightness"):
+            box.click()
+    heads = texts(page, "#results thead th")
+    assert heads[:2] == ["Name", "Score"]
+    assert not {"Picture", "Brightness ▼"} & set(heads)
+    # From the table of facts: the order that its button names.
+    one(page, "#image [aria-label='Brightness, highest first']").click()
+    assert texts(page, "#results tbody th button")[0] == "dogs/229.png"
 
 
 @pytest.mark.parametrize(
@@ -225,7 +249,7 @@ def test_the_command_shown_selects_what_is_shown(page, filters, expected):
     selected = result.stdout.splitlines()
     assert len(selected) == expected
     one(page, "input[value=table]").click()
-    names = set(texts(page, "#results td.name button"))
+    names = set(texts(page, "#results th.name button"))
     assert names <= set(selected)
     assert len(names) == min(expected, 100)
 
@@ -293,7 +317,8 @@ def test_every_control_has_a_name_and_can_be_reached(page):
         ".map((e) => e.outerHTML)"
     )
     assert unnamed == []
-    assert page.execute_script("return document.querySelectorAll('[tabindex]').length") == 1
+    order = "return [...document.querySelectorAll('[tabindex]')].map((e) => e.tabIndex)"
+    assert set(page.execute_script(order)) <= {-1, 0}
     pictures = "return [...document.querySelectorAll('svg[role=img]')].every((s) => s.ariaLabel)"
     assert page.execute_script(pictures)
     levels = [

@@ -53,22 +53,16 @@ function drawHistogram() {
   place.replaceChildren(chart);
 }
 
-const quantities = {
-  bits: (row) => numberOf("bits_per_pixel", row),
-  size: (row) => numberOf("width", row) * numberOf("height", row),
-  aspect: (row) => numberOf("width", row) / numberOf("height", row),
-};
-
 function drawRelation(place) {
   const data = facts.relations[Number(place.dataset.relation)];
   const [width, height, left, right, top, bottom] = [420, 280, 48, 8, 10, 28];
-  const value = quantities[data.name];
+  const to = data.logarithmic ? Math.log : (x) => x, back = data.logarithmic ? Math.exp : (u) => u;
   const points = [];
   let range = data.grid && data.grid.range;
   if (!range) {
     range = [Infinity, -Infinity, Infinity, -Infinity];
     for (let row = 0; row < total; row++) {
-      const u = Math.log(value(row)), v = scoreOf(row);
+      const u = to(factOf(data.name, row)), v = scoreOf(row);
       if (!Number.isFinite(u) || Number.isNaN(v)) continue;
       points.push([row, u, v]);
       range = [Math.min(range[0], u), Math.max(range[1], u), Math.min(range[2], v), Math.max(range[3], v)];
@@ -77,14 +71,14 @@ function drawRelation(place) {
   const [x0, x1, y0, y1] = [range[0], range[1], range[2], range[3] > range[2] ? range[3] : range[2] + 1];
   const x = (u) => left + ((Math.min(x1, Math.max(x0, u)) - x0) / (x1 - x0 || 1)) * (width - left - right);
   const y = (v) => height - bottom - ((Math.min(y1, Math.max(y0, v)) - y0) / (y1 - y0)) * (height - top - bottom);
-  const chart = drawing(width, height, `Score against ${data.unit}, Spearman ${data.spearman.toFixed(2)}; the table below has its numbers`);
+  const chart = drawing(width, height, `Score against ${data.title.toLowerCase()} (${data.unit}), Spearman ${data.spearman.toFixed(2)}; the table below has its numbers`);
   for (const tick of ticks(y0, y1, 5)) {
     chart.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
       svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, String(tick)));
   }
   for (let i = 0; i <= 4; i++) {
     const u = x0 + ((x1 - x0) * i) / 4;
-    chart.append(svg("text", { x: x(u), y: height - 8, "text-anchor": i === 0 ? "start" : i === 4 ? "end" : "middle" }, compact(Math.exp(u))));
+    chart.append(svg("text", { x: x(u), y: height - 8, "text-anchor": i === 0 ? "start" : i === 4 ? "end" : "middle" }, compact(back(u))));
   }
   if (data.grid) {
     const most = Math.max(...data.grid.cells.map((cell) => cell[2]));
@@ -99,7 +93,7 @@ function drawRelation(place) {
     chart.append(svg("circle", { class: "point", cx: x(u).toFixed(1), cy: y(v).toFixed(1), r: points.length > 600 ? 2.5 : 3.5, onclick: () => openDetail(row, list) },
       svg("title", {}, `${nameOf(row)}: ${scoreText(row)}`)));
   }
-  const line = data.tenths.map(([, , , median, , , at]) => `${x(Math.log(at)).toFixed(1)},${y(median).toFixed(1)}`);
+  const line = data.tenths.filter((tenth) => Number.isFinite(to(tenth[6]))).map(([, , , median, , , at]) => `${x(to(at)).toFixed(1)},${y(median).toFixed(1)}`);
   chart.append(svg("polyline", { class: "medians", points: line.join(" ") }));
   place.replaceChildren(chart);
 }

@@ -23,24 +23,25 @@ function step(by) {
 }
 
 function details(row) {
-  const facts = [["Score", isScored(row) ? `${scoreText(row)} nats` : "none"]];
-  if (isScored(row)) facts.push(["Rank", `${count(ranks[row] + 1)} of ${count(scoredRows)} from the lowest; ${percentile(row)} % score lower`]);
-  facts.push(["Status", columns.status.at(row)]);
-  if (columns.error.at(row)) facts.push(["Error", columns.error.at(row)]);
-  if (columns.label.values.length > 1) facts.push(["Class", columns.label.at(row) || "(no class)"]);
+  const lines = [["Score", isScored(row) ? `${scoreText(row)} nats` : "none"]];
+  if (isScored(row)) lines.push(["Rank", `${count(ranks[row] + 1)} of ${count(scoredRows)} from the lowest; ${percentile(row)} % score lower`]);
+  lines.push(["Status", columns.status.at(row)]);
+  if (columns.error.at(row)) lines.push(["Error", columns.error.at(row)]);
+  if (columns.label.values.length > 1) lines.push(["Class", columns.label.at(row) || "(no class)"]);
   const [width, height] = [numberOf("width", row), numberOf("height", row)];
-  if (width > 0) facts.push(["Size", `${width} × ${height} pixels`]);
-  const bits = numberOf("bits_per_pixel", row);
-  if (!Number.isNaN(bits)) facts.push(["Complexity", `${bits.toFixed(2)} bits per pixel as a JPEG`]);
-  facts.push(["Method", columns.method.at(row)]);
+  if (width > 0) lines.push(["Size", `${width} × ${height} pixels`]);
+  for (const { name, title, unit } of facts.known) {
+    if (name !== "pixels" && !Number.isNaN(factOf(name, row))) lines.push([title, `${figures(factOf(name, row))} (${unit})`]);
+  }
+  lines.push(["Method", columns.method.at(row)]);
   const rank = numberOf("rank", row);
-  if (!Number.isNaN(rank)) facts.push(["Singular values", count(rank)]);
+  if (!Number.isNaN(rank)) lines.push(["Singular values", count(rank)]);
   const sketched = numberOf("sketch_score", row);
-  if (!Number.isNaN(sketched)) facts.push(["Predicted before", shown(sketched)]);
-  if (isFlagged(row)) facts.push(["Flagged", "unlike the images of the calibration"]);
-  if (groupOf(row) >= 0) facts.push(["Near-identical", `group ${groupOf(row) + 1}`]);
-  facts.push(["Source", pathOf(row)]);
-  return facts;
+  if (!Number.isNaN(sketched)) lines.push(["Predicted before", shown(sketched)]);
+  if (isFlagged(row)) lines.push(["Flagged", "unlike the images of the calibration"]);
+  if (groupOf(row) >= 0) lines.push(["Near-identical", `group ${groupOf(row) + 1}`]);
+  lines.push(["Source", pathOf(row)]);
+  return lines;
 }
 
 function fillDetail() {

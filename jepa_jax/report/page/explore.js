@@ -15,20 +15,6 @@ const shows = {
   "near-identical": ["near-identical", (row) => groupOf(row) >= 0],
 };
 
-// Each sort: its title, and a key by row; rows without one come last.
-const sorts = {
-  score: ["score, lowest first", scoreOf],
-  "-score": ["score, highest first", (row) => -scoreOf(row)],
-  id: ["name", null],
-  label: ["class", null],
-  std_error: ["standard error, largest first", (row) => -numberOf("std_error", row)],
-  bits_per_pixel: ["complexity, lowest first", (row) => numberOf("bits_per_pixel", row)],
-  pixels: ["size, smallest first", (row) => numberOf("width", row) * numberOf("height", row)],
-  group: ["near-identical group", (row) => (groupOf(row) < 0 ? NaN : groupOf(row))],
-  order: ["order of the source", (row) => row],
-  random: ["random", (row) => Math.imul(row + 1, 2654435761) >>> 0],
-};
-
 function listFilters() {
   const anyFlag = columns.flagged.data.some((f) => f > 0), anyGroup = columns.group.data.some((g) => g >= 0);
   const possible = { ...(scoredRows === total ? { failed: 0 } : {}), ...(anyFlag ? {} : { flagged: 0 }), ...(anyGroup ? {} : { "near-identical": 0 }) };
@@ -40,12 +26,8 @@ function listFilters() {
   // The value is the label's number: a label may be empty, as "all" is.
   byId("f-label").append(el("option", { value: "" }, "all classes"),
     ...labels.values.map((label, i) => el("option", { value: i }, `${label || "(no class)"} (${count(sizes[i])})`)));
-  for (const [key, [title]] of Object.entries(sorts)) {
-    const missing = (["std_error", "bits_per_pixel"].includes(key) && !has(key)) || (key === "pixels" && !has("width")) ||
-      (key === "group" && !anyGroup) || (key === "label" && labels.values.length < 2) ||
-      (key === "std_error" && !columns.std_error.data.some((e) => e > 0));
-    if (!missing) byId("f-sort").append(el("option", { value: key }, title));
-  }
+  listOrders();
+  listColumns();
 }
 
 function matching() {
@@ -61,21 +43,6 @@ function matching() {
     rows.push(row);
   }
   return rows;
-}
-
-function sorted(rows) {
-  const key = sorts[filter.sort][1];
-  if (!key) {
-    const text = filter.sort === "label" ? (row) => columns.label.at(row) : nameOf;
-    const texts = new Map(rows.map((row) => [row, text(row)]));
-    return rows.sort((a, b) => (texts.get(a) < texts.get(b) ? -1 : texts.get(a) > texts.get(b) ? 1 : a - b));
-  }
-  const keys = new Float64Array(total);
-  for (const row of rows) {
-    const value = key(row);
-    keys[row] = Number.isNaN(value) ? Infinity : value;
-  }
-  return rows.sort((a, b) => (keys[a] === keys[b] ? a - b : keys[a] - keys[b]));
 }
 
 // The words of `jepa-jax select` for the filter; null where none selects just that.
@@ -97,7 +64,7 @@ function commandFor({ show, label, low, high, text, picture: only }) {
 }
 
 function refresh() {
-  found = sorted(matching());
+  found = sorted(matching(), filter.sort);
   pageShown = 0;
   const command = commandFor(filter);
   byId("act").hidden = !found.length;
@@ -131,44 +98,6 @@ function showPage(page = 0) {
   byId("last").textContent = count(last);
   byId("previous").disabled = pageShown === 0;
   byId("next").disabled = pageShown === last - 1;
-}
-
-function asTable(rows) {
-  const errors = has("std_error") && columns.std_error.data.some((e) => e > 0);
-  const many = columns.method.values.length > 1, classes = columns.label.values.length > 1;
-  // Title, class, cell, sort by a click (and by another).
-  const heads = [
-    ["Picture", "pic", (row) => el("td", { class: "pic" }, hasPicture(row) ? picture(row) : null)],
-    ["Name", "", (row) => el("td", { class: "name" }, el("button", { type: "button", class: "link", onclick: () => openDetail(row, found) }, nameOf(row))), "id"],
-    ["Score", "n", (row) => el("td", { class: "n" }, isScored(row) ? shown(scoreOf(row)) : "–"), "score", "-score"],
-    errors && ["± error", "n", (row) => el("td", { class: "n" }, shown(numberOf("std_error", row))), "std_error"],
-    classes && ["Class", "", (row) => el("td", { class: "name" }, columns.label.at(row)), "label"],
-    has("bits_per_pixel") && ["Bits / pixel", "n", (row) => el("td", { class: "n" }, shown(numberOf("bits_per_pixel", row))), "bits_per_pixel"],
-    has("width") && ["Size", "n", (row) => el("td", { class: "n" }, numberOf("width", row) > 0 ? `${numberOf("width", row)} × ${numberOf("height", row)}` : ""), "pixels"],
-    many && ["Method", "", (row) => el("td", {}, columns.method.at(row))],
-    ["Status", "", (row) => el("td", { class: "name" }, isFlagged(row) ? "flagged" : columns.error.at(row) || columns.status.at(row))],
-  ].filter(Boolean);
-  const head = el("tr");
-  for (const [title, kind, , first, second] of heads) {
-    const now = first && (filter.sort === first || filter.sort === second);
-    const descends = filter.sort === "std_error" || filter.sort === "-score";
-    const next = filter.sort === first && second ? second : first;
-    const mark = now ? (descends ? " ▼" : " ▲") : "";
-    head.append(el("th", { scope: "col", class: kind || null, "aria-sort": now ? (descends ? "descending" : "ascending") : null },
-      first ? el("button", { type: "button", "data-sort": next, onclick: () => sortBy(next) }, title + mark) : title));
-  }
-  return el("table", {}, el("caption", { class: "hint" }, "Images; a name opens its details"), el("thead", {}, head),
-    el("tbody", {}, ...rows.map((row) => el("tr", {}, ...heads.map((head) => head[2](row))))));
-}
-
-function sortBy(key) {
-  filter.sort = key;
-  byId("f-sort").value = key;
-  refresh();
-  // The header was made anew: the focus goes back to it.
-  for (const button of byId("results").querySelectorAll("th button")) {
-    if (button.closest("th").hasAttribute("aria-sort")) button.focus();
-  }
 }
 
 function writeFilter() {
@@ -234,6 +163,7 @@ function listenToFilters() {
   for (const choice of document.querySelectorAll("[name=view]")) {
     choice.addEventListener("change", () => {
       view = choice.value;
+      byId("field-columns").hidden = view !== "table";
       showPage();
     });
   }

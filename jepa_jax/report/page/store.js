@@ -54,6 +54,12 @@ const isFlagged = (row) => columns.flagged.data[row] > 0;
 const groupOf = (row) => columns.group.data[row];
 const numberOf = (name, row) => (has(name) ? columns[name].data[row] : NaN);
 
+// A fact of an image, NaN where it is not known.
+function factOf(name, row) {
+  const width = numberOf("width", row), height = numberOf("height", row);
+  return name === "pixels" ? width * height : name === "aspect" ? width / height : numberOf(name, row);
+}
+
 function pictureOf(row) {
   const chunk = columns.picture_chunk.data[row];
   if (!chunk) return null;
