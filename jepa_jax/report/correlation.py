@@ -65,8 +65,8 @@ def same_order(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
     if not differing:
         return math.nan
     # tau-b is (P - Q) / sqrt((every - equal_x) (every - equal_y)).
-    tau = float(kendalltau(x, y).statistic)
-    excess = tau * math.sqrt(every - equal_x) * math.sqrt(every - equal_y)
+    tau, _ = kendalltau(x, y)
+    excess = float(tau) * math.sqrt(every - equal_x) * math.sqrt(every - equal_y)
     return (differing + round(excess)) / 2 / differing
 
 
