@@ -1,6 +1,7 @@
 """What people look at and act on: reads result tables and images, never models."""
 
 from jepa_jax.report.choice import Choice, Selected, choose
+from jepa_jax.report.conditional import conditional_score
 from jepa_jax.report.export import write_selection
 from jepa_jax.report.fitted_threshold import fit_outside
 from jepa_jax.report.labels import read_labels
@@ -29,6 +30,7 @@ __all__ = [
     "Top",
     "TwoSided",
     "choose",
+    "conditional_score",
     "fit_outside",
     "near_identical",
     "read_labels",

@@ -65,7 +65,7 @@ def same_order(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
     if not differing:
         return math.nan
     # tau-b is (P - Q) / sqrt((every - equal_x) (every - equal_y)).
-    tau, _ = kendalltau(x, y)
+    tau = np.asarray(kendalltau(x, y), np.float64)[0]
     excess = float(tau) * math.sqrt(every - equal_x) * math.sqrt(every - equal_y)
     return (differing + round(excess)) / 2 / differing
 

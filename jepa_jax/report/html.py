@@ -10,19 +10,13 @@ import numpy as np
 from jepa_jax.data import HubDataset
 from jepa_jax.data.opening import open_again
 from jepa_jax.object_stores import Place
-from jepa_jax.report import facts as image_facts
-from jepa_jax.report import statistics, words
+from jepa_jax.report.conditional import conditional_score
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
-from jepa_jax.report.page_files import check_path, page, write_page
-from jepa_jax.report.payload import Dictionary, pack, pack_pictures
-from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
+from jepa_jax.report.page_files import check_path, write_page
+from jepa_jax.report.rendering import Contents, render
+from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show
 from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores, read_stamps
-
-_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "table", "explore", "main")
-# Classes, kinds of failures and groups that are written out; the explorer has the others.
-_MOST_CLASSES, _MOST_KINDS, _MOST_GROUPS = 1000, 50, 200
-_STRIP = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +87,13 @@ def write_report(
         settings.images or table.settings.get("source", ""),
         settings.columns(table.settings.get("source_options", {})),
     )
-    groups, threshold = _groups(table, settings.similarity)
-    flagged = table.flags()
+    groups, threshold, conditional = _of_embeddings(table, settings.similarity)
     source, lacks = _source(table, settings)
     pictures: dict[int, bytes] = {}
     changed: list[int] = []
     if source is not None:
-        rows = rows_to_show(table.scores, labels, groups, flagged, settings.thumbnails)
+        most = settings.thumbnails
+        rows = rows_to_show(table.scores, labels, groups, table.flags(), most, conditional)
         if on_start is not None:
             on_start(len(rows), 0)
         try:
@@ -121,90 +115,30 @@ def write_report(
             )
         elif not pictures and len(rows) and not lacks:
             lacks = f"None of the images is in {source.name} any more."
-    html = render(table, labels, groups, threshold, pictures, lacks, settings)
-    return Written(path, write_page(path, html), len(table), len(pictures), lacks)
-
-
-def render(
-    table: ScoreTable,
-    labels: np.ndarray,
-    groups: np.ndarray,
-    threshold: float,
-    pictures: dict[int, bytes],
-    lacks: str,
-    settings: ReportSettings,
-) -> str:
-    """The report's HTML; `groups` are those of `near_identical`, `pictures` thumbnails by row."""
-    scores, std_errors = table.scores, table.numbers("std_error")
-    scored = np.isfinite(scores)
-    chunks, places = pack_pictures(pictures, len(table))
-    relations = image_facts.relations(table)
-    summaries = statistics.classes(scores, labels) if len(set(labels)) > 1 else []
-    failed = statistics.failures(table.status, table.rows["error"].to_pylist(), scored)
-    found = words.findings(
-        scores,
-        std_errors,
-        failed=failed,
-        classes=summaries,
-        relations=relations,
-        repeated=statistics.repeated_scores(scores),
-        groups=groups,
-        threshold=threshold,
-        flagged=table.flags(),
+    contents = Contents(
+        table,
+        labels,
+        groups,
+        threshold,
+        conditional,
+        pictures,
+        lacks,
+        settings.label_from,
+        settings.title,
     )
-    command = ["jepa-jax", "select", str(table.folder)]
-    if settings.label_from != "auto":
-        command += ["--labels", settings.label_from]
-    order = np.flatnonzero(scored)[np.argsort(scores[scored], kind="stable")]
-    histogram = statistics.histogram(scores, std_errors)
-    largest = {c.label for c in sorted(summaries, key=lambda c: -c.count)[:_MOST_CLASSES]}
-    facts = {
-        "command": command,
-        "histogram": None if histogram is None else dataclasses.asdict(histogram),
-        "relations": [dataclasses.asdict(r) for r in relations],
-        "known": [dataclasses.asdict(fact) for fact in image_facts.known(table)],
-        "sample": sample(scores, _STRIP).tolist(),
-        "lowest": order[:_STRIP].tolist(),
-        "highest": order[::-1][:_STRIP].tolist(),
-        "groups": _members(groups),
-    }
-    return page(
-        "report.html",
-        _SCRIPTS,
-        title=settings.title or f"JEPA-SCORE of {table.settings['source']}",
-        source=table.settings.get("source", ""),
-        rows=len(table),
-        scored=int(scored.sum()),
-        pictures=len(pictures),
-        lacks=lacks,
-        findings=found,
-        command=command,
-        histogram=histogram,
-        classes=[c for c in summaries if c.label in largest],
-        more_classes=len(summaries) - len(largest),
-        relations=relations,
-        jpeg_size=image_facts.of_jpeg_size(table, relations),
-        failures=failed[:_MOST_KINDS],
-        more_failures=sum(f.count for f in failed[_MOST_KINDS:]),
-        ids=table.ids,
-        groups=int(groups.max(initial=-1)) + 1,
-        threshold=threshold,
-        has_embeddings=threshold > 0,
-        sentences=words.describe_run(table.settings, table.facts),
-        manifest=_flat({"settings": table.settings, "facts": table.facts}),
-        facts=facts,
-        packed=pack(_columns(table, labels, groups) | places),
-        chunks=chunks,
-    )
+    return Written(path, write_page(path, render(contents)), len(table), len(pictures), lacks)
 
 
-def _groups(table: ScoreTable, similarity: float) -> tuple[np.ndarray, float]:
-    """Near-identical groups and their threshold; none, and 0, without stored embeddings."""
+def _of_embeddings(table: ScoreTable, similarity: float) -> tuple[np.ndarray, float, np.ndarray]:
+    """Near-identical groups, their threshold, and conditional scores; without stored embeddings
+    none, 0, and NaN."""
     embeddings = read_embeddings(table.folder)
     if embeddings is None:
-        return np.full(len(table), -1), 0.0
+        return np.full(len(table), -1), 0.0, np.full(len(table), np.nan)
+    conditional = conditional_score(table.scores, embeddings)
     threshold = similarity or default_threshold(embeddings)
-    return near_identical(embeddings, threshold, overwrite=True), threshold
+    # The last that needs them: it may write over them.
+    return near_identical(embeddings, threshold, overwrite=True), threshold, conditional
 
 
 def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
@@ -228,48 +162,3 @@ def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
             f"--images {name}."
         )
     return source, ""
-
-
-def _columns(table: ScoreTable, labels: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-    """What the page knows of every row."""
-    rows, ids = table.rows, table.ids
-    sources = [source or "" for source in rows["source"].to_pylist()]
-    # Most sources end in the id: what comes before it is the same for all.
-    own = np.array([s.endswith(id) for s, id in zip(sources, ids, strict=True)], np.uint8)
-    before = [s[: len(s) - len(id)] if o else s for s, id, o in zip(sources, ids, own, strict=True)]
-    columns: dict[str, Any] = {
-        "id": ids,
-        "source_own": own,
-        "source_before": Dictionary(before),
-        "status": Dictionary(table.status),
-        "error": Dictionary([error or "" for error in rows["error"].to_pylist()]),
-        "method": Dictionary(rows["method"].fill_null("").to_pylist()),
-        "label": Dictionary(labels),
-        "score": table.scores,
-        "group": groups.astype(np.int32),
-        "flagged": table.flags().astype(np.uint8),
-    }
-    for name in ("std_error", "rank", "sketch_score", *image_facts.STORED):
-        values = table.numbers(name)
-        if np.isfinite(values).any():
-            columns[name] = values.astype(np.float32)
-    return columns
-
-
-def _members(groups: np.ndarray) -> list[list[int]]:
-    """The rows of the first near-identical groups."""
-    order = np.argsort(groups, kind="stable")
-    order = order[groups[order] >= 0]
-    sizes = np.bincount(groups[order]) if len(order) else np.zeros(0, int)
-    return [rows.tolist() for rows in np.split(order, np.cumsum(sizes)[:-1])][:_MOST_GROUPS]
-
-
-def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    """(dotted name, value) of every setting."""
-    if not isinstance(tree, dict):
-        return [(prefix, tree)]
-    return [
-        pair
-        for key, value in tree.items()
-        for pair in _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    ]

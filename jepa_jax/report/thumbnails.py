@@ -17,6 +17,7 @@ from jepa_jax.object_stores import place
 
 # Of every priority, so that none takes all the room.
 _EXTREMES, _GROUPS, _OF_A_GROUP, _SAMPLE, _FLAGGED = 120, 40, 6, 120, 60
+_CONDITIONAL = 60
 LOWEST_OF_A_CLASS, HIGHEST_OF_A_CLASS = 4, 2
 # Side in pixels: large where few are shown, so that a screen of high resolution is sharp.
 _LARGE, _SMALL, _MOST_LARGE = 256, 160, 700
@@ -33,17 +34,27 @@ def sample(scores: np.ndarray, count: int = _SAMPLE) -> np.ndarray:
 
 
 def rows_to_show(
-    scores: np.ndarray, labels: np.ndarray, groups: np.ndarray, flagged: np.ndarray, most: int
+    scores: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    flagged: np.ndarray,
+    most: int,
+    conditional: np.ndarray | None = None,
 ) -> np.ndarray:
     """The rows that get a picture, at most so many, the most needed first.
 
-    Both extremes of all scores; members of the largest near-identical groups; both extremes of each
-    class; flagged rows; a random sample; then, to leave no range of scores and no class without
-    pictures, rows taken in turn from each class and each tenth of its scores.
+    Both extremes of all scores, and of the `conditional` ones; members of the largest
+    near-identical groups; both extremes of each class; flagged rows; a random sample; then, to
+    leave no range of scores and no class without pictures, rows taken in turn from each class and
+    each tenth of its scores.
     """
     scored = np.flatnonzero(np.isfinite(scores))
     order = scored[np.argsort(scores[scored], kind="stable")]
     parts = [order[:_EXTREMES], order[::-1][:_EXTREMES]]
+    if conditional is not None:
+        rows = np.argsort(conditional, kind="stable")  # NaN comes last.
+        rows = rows[np.isfinite(conditional[rows])]
+        parts += [rows[:_CONDITIONAL], rows[::-1][:_CONDITIONAL]]
     parts += [np.flatnonzero(groups == group)[:_OF_A_GROUP] for group in range(_GROUPS)]
     _, codes = np.unique(labels.astype(str), return_inverse=True)
     by_class = order[np.argsort(codes[order], kind="stable")]

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 
 from jepa_jax.estimators.methods import HOW
+from jepa_jax.report.conditional import K
 from jepa_jax.report.statistics import ClassSummary, Failure, Relation
 
 # A correlation with complexity or size worth a word, and a class's shift.
 _STRONG, _FAR = 0.5, 1.0
+# Standard deviations below its neighbours' scores; of normal ones 1 in 700 is lower.
+_ALONE = 3.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +86,7 @@ def findings(
     groups: np.ndarray,
     threshold: float,
     flagged: np.ndarray,
+    conditional: np.ndarray,
 ) -> list[Finding]:
     """What stands out, the most actionable first."""
     found: list[Finding] = []
@@ -121,6 +125,7 @@ def findings(
                 rows=_few(order[: few + equal]),
             )
         )
+    found += _of_neighbours(conditional)
     found += _repeats(scores, repeated, groups, threshold)
     if flagged.any():
         count = int(flagged.sum())
@@ -136,6 +141,24 @@ def findings(
     found += _of_classes(classes)
     found += _cautions(values, std_errors[np.isfinite(scores)], relations)
     return found
+
+
+def _of_neighbours(conditional: np.ndarray) -> list[Finding]:
+    """Images that score far lower than others like them."""
+    order = np.argsort(conditional, kind="stable")
+    far = order[: int((conditional < -_ALONE).sum())]
+    if not len(far):
+        return []
+    verb = "scores" if len(far) == 1 else "score"
+    return [
+        Finding(
+            f"{number(len(far), 'image')} {verb} far lower than the images like them",
+            f"More than {_ALONE:g} standard deviations below the {K} images whose embeddings are "
+            "nearest: odd ones of their kind, whatever that kind scores.",
+            filter={"sort": "conditional"},
+            rows=_few(far),
+        )
+    ]
 
 
 def _few(rows: np.ndarray) -> tuple[int, ...]:

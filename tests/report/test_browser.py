@@ -198,6 +198,25 @@ def test_sort_in_both_views(page):
     assert not one(page, "#next").is_enabled()
 
 
+def test_what_stands_lowest_among_images_like_it(page):
+    from selenium.webdriver.support.select import Select
+
+    assert len(texts(page, "#strip-alone .card")) == 24
+    Select(one(page, "#f-sort")).select_by_value("conditional")
+    one(page, "input[value=table]").click()
+    at = texts(page, "#results thead th").index("Conditional ▲") + 1
+    column = texts(page, f"#results tbody tr > :nth-child({at})")
+    values = [float(text) for text in column]
+    assert values == sorted(values)
+    # Scores fall with the angle: the lowest of all, at the end of the line, are far below those
+    # near them. 100 - i / 3, its neighbours the 20 before: (-10.5 / 3) / (5.766 / 3).
+    assert values[0] == pytest.approx(-1.82, abs=0.005)
+    one(page, "#results tbody th button").click()
+    wait(page, "return document.getElementById('detail').open")
+    said = dict(zip(texts(page, "#detail dt"), texts(page, "#detail dd"), strict=True))
+    assert said["Conditional score"] == "-1.82 standard deviations from images like it"
+
+
 def test_sort_by_a_fact_and_choose_columns(page):
     one(page, "input[value=table]").click()
     head = "#results th [data-sort=brightness]"

@@ -244,16 +244,18 @@ def test_error_bars_flags_and_methods_are_said():
         groups=np.full(100, -1),
         threshold=0.0,
         flagged=scores == 3,
+        conditional=np.where(scores == 7, -3.5, np.where(scores == 9, np.nan, 0.0)),
     )
     titles = [finding.title for finding in found]
     assert titles == [
         "The least typical 1 %: 1 image, down to 0.00",
+        "1 image scores far lower than the images like them",
         "1 image unlike those of the calibration",
         "Scores are estimates: ± 2.89 nats (median standard error)",
     ]
     # The standard deviation of 0 .. 99 is 28.87.
-    assert "10 % of the scores' spread" in found[2].text
-    assert found[1].rows == (3,)
+    assert "10 % of the scores' spread" in found[3].text
+    assert (found[1].rows, found[2].rows) == ((7,), (3,))
 
 
 def test_the_run_in_words():

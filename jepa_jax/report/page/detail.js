@@ -25,6 +25,7 @@ function step(by) {
 function details(row) {
   const lines = [["Score", isScored(row) ? `${scoreText(row)} nats` : "none"]];
   if (isScored(row)) lines.push(["Rank", `${count(ranks[row] + 1)} of ${count(scoredRows)} from the lowest; ${percentile(row)} % score lower`]);
+  if (!Number.isNaN(numberOf("conditional", row))) lines.push(["Conditional score", `${signed(numberOf("conditional", row))} standard deviations from images like it`]);
   lines.push(["Status", columns.status.at(row)]);
   if (columns.error.at(row)) lines.push(["Error", columns.error.at(row)]);
   if (columns.label.values.length > 1) lines.push(["Class", columns.label.at(row) || "(no class)"]);

@@ -4,7 +4,7 @@ async function start() {
   await loadRows();
   addCopyButtons();
   drawHistogram();
-  for (const key of ["lowest", "highest", "sample"]) {
+  for (const key of ["lowest", "alone", "highest", "sample"]) {
     if (byId(`strip-${key}`)) showCards(byId(`strip-${key}`), facts[key]);
   }
   for (const place of document.querySelectorAll(".findings [data-rows]")) miniatures(place);

@@ -22,6 +22,7 @@ const byId = (id) => document.getElementById(id);
 const count = (n) => n.toLocaleString("en-US");
 const images = (n) => `${count(n)} ${n === 1 ? "image" : "images"}`;
 const shown = (x) => (Number.isNaN(x) ? "" : Math.abs(x) >= 100 ? x.toFixed(1) : x.toFixed(2));
+const signed = (x) => (Number.isNaN(x) ? "" : `${x < 0 ? "" : "+"}${x.toFixed(2)}`);
 // A fact: whole numbers from 1,000 on, three digits below.
 const figures = (x) => (Number.isNaN(x) ? "" : Math.abs(x) >= 1000 ? count(Math.round(x)) : String(Number(x.toPrecision(3))));
 const compact = (x) => (x >= 1e6 ? `${Number((x / 1e6).toPrecision(2))} M` : x >= 1e4 ? `${Math.round(x / 1e3)} k` : String(Number(x.toPrecision(2))));

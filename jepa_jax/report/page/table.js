@@ -13,6 +13,7 @@ function listOrders() {
   if (has("std_error") && columns.std_error.data.some((e) => e > 0)) {
     orders.std_error = ["standard error", numeric, (row) => numberOf("std_error", row)];
   }
+  if (has("conditional")) orders.conditional = ["conditional score", numeric, (row) => numberOf("conditional", row)];
   for (const { name, title } of facts.known) orders[name] = [title.toLowerCase(), numeric, (row) => factOf(name, row)];
   if (columns.group.data.some((g) => g >= 0)) {
     orders.group = ["near-identical group", ["largest first", "smallest first"], (row) => (groupOf(row) < 0 ? NaN : groupOf(row))];
@@ -49,6 +50,7 @@ function tableColumns() {
     ["Name", "name", (row) => el("button", { type: "button", class: "link", onclick: () => openDetail(row, found) }, nameOf(row)), "id", ""],
     number("Score", (row) => (isScored(row) ? shown(scoreOf(row)) : "–"), "score"),
     orders.std_error && number("± error", (row) => shown(numberOf("std_error", row)), "std_error", "-"),
+    orders.conditional && number("Conditional", (row) => signed(numberOf("conditional", row)), "conditional"),
     orders.label && ["Class", "name", (row) => columns.label.at(row), "label", ""],
     ...facts.known.map(({ name, title }) => number(title, name === "pixels" ? size : (row) => figures(factOf(name, row)), name)),
     columns.method.values.length > 1 && ["Method", "", (row) => columns.method.at(row)],
