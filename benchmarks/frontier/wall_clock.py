@@ -13,7 +13,8 @@ from benchmarks.frontier.baselines import baselines
 from benchmarks.frontier.methods import MATFREE, settings_of
 from benchmarks.frontier.metrics import assess, stated_errors
 from benchmarks.frontier.rows import Row
-from jepa_jax import Encoder, Exact, Hutchinson, Lanczos, Scorer, Sketch, SketchSamples, jacobian
+from jepa_jax import Encoder, Exact, Hutchinson, Lanczos, Scorer, Sketch, SketchSamples
+from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators import Estimate, Estimator
 from jepa_jax.estimators.estimate import cost_in_vjps
 from jepa_jax.estimators.sketch.measurement import choose_and_restrict, measure
@@ -41,14 +42,7 @@ def compiled(encoder: Encoder, work: Callable, chunk: int) -> Callable:
     """`work(jacobian, key, argument)` of a batch of images, jitted; the argument is a pytree."""
 
     def one(state, argument, image, key):
-        u = encoder.coordinates(state, image)
-        operator = jacobian(
-            lambda u: encoder.embed_coordinates(state, u),
-            u,
-            chunk=chunk,
-            null_basis=lambda z: encoder.null_basis(state, z),
-            covariates=lambda: encoder.covariates(state, u),
-        )
+        operator = jacobian_of(encoder, state, image, chunk)
         return work(operator, key, argument)
 
     def batch(state, argument, images, keys):

@@ -1,0 +1,95 @@
+"""The page of a result, and its figure's rows."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from benchmarks.frontier.pages import images
+from benchmarks.frontier.rows import LEGEND, Row, accuracy_table, row
+from benchmarks.pretrained.images import INSIDE
+from benchmarks.pretrained.seconds import LISTING_1
+from benchmarks.shared.tables import table
+
+Seconds = Mapping[tuple[str, str], Sequence[float]]
+
+
+def timed(rows: Sequence[Row], seconds: Seconds) -> list[Row]:
+    """The rows whose time was taken, by it: `share` of exact's, the median of ratios in a turn."""
+    exact = seconds["Exact", ""]
+    found = []
+    for r in rows:
+        # The sketch's time does not depend on the images that it was calibrated on.
+        key = (r.method, r.setting.split(", ")[0] if r.method == "Sketch" else r.setting)
+        if key in seconds:
+            share = statistics.median(a / b for a, b in zip(seconds[key], exact, strict=True))
+            found.append(Row(r.method, r.setting, r.cost, share, r.figures))
+    return found
+
+
+def page(result: dict) -> str:
+    """Of `accuracy.run`, with `seconds` where they were taken."""
+    rows: list[Row] = result["rows"]
+    parts = [
+        f"# {result['encoder']} at {result['image_size']} px",
+        f"Exact Jacobians of {sum(result['images'].values())} real images: "
+        f"{images(result['images'])}; {result['live']} live dimensions. In distribution: {INSIDE}, "
+        f"whose scores have a sd of {result['score_sd']:.1f} nats; of all, "
+        f"{result['score_sd_pooled']:.1f}. A sketch is calibrated on images of all groups and "
+        f"tested on others, every image once, in 8 folds; means over {result['seeds']} draws of "
+        "cotangents and folds.",
+    ]
+    if "seconds" in result:
+        parts += [f"![accuracy against time]({result['stem']}.png)", *_clock(result, rows)]
+    parts += ["## By products", LEGEND, accuracy_table(rows)]
+    for precision, found in result.get("precisions", {}).items():
+        parts += [
+            f"## Products in {precision}",
+            f"The same, on {found['images']} of the images: exact scores and sketches by products "
+            f"in {precision}, both beside the exact score in float32. The largest difference of an "
+            f"exact score: {found['largest']:.1f} nats, in distribution "
+            f"{found['largest_in_distribution']:.1f}.",
+            accuracy_table(found["rows"]),
+        ]
+    return "\n\n".join(parts)
+
+
+def _clock(result: dict, rows: Sequence[Row]) -> list[str]:
+    seconds: Seconds = result["seconds"]
+    listing = seconds[LISTING_1]
+    ratio = lambda key: statistics.median(a / b for a, b in zip(listing, seconds[key], strict=True))
+    lines = [[*LISTING_1, statistics.median(listing), 1.0, None, None, None, None]]
+    lines.append(["Exact", "", statistics.median(seconds["Exact", ""]), ratio(("Exact", "")), 0])
+    lines[-1] += [1.0, 1.0, 0.0]
+    for r in timed(rows, seconds):
+        key = (r.method, r.setting.split(", ")[0] if r.method == "Sketch" else r.setting)
+        if r.method != "Exact":
+            f = r.figures
+            lines.append([r.method, r.setting, statistics.median(seconds[key]), ratio(key)])
+            lines[-1] += [f[name] for name in SHOWN]
+    header = [("method", 0), ("setting", 0), ("s an image", 2), ("times Listing 1", 1)]
+    header += [("error's sd / score's sd", 3), ("Spearman", 4), ("pooled", 4), ("AUROC shift", 3)]
+    return [
+        "## By the clock",
+        "Seconds of one image in one process on all cores, medians of "
+        f"{len(listing)} turns through all methods; ratios are medians of those within a turn. "
+        "Listing 1 is in PyTorch, float32, a K x D Jacobian and its SVD.",
+        table(header, lines),
+    ]
+
+
+SHOWN = ("sd_share", "spearman", "spearman_pooled", "largest_auroc_shift")
+
+
+def rows_of(record: dict) -> dict:
+    """A result that was written, with its rows as they were before."""
+    remade = lambda rows: [
+        row(r["method"], r["setting"], r["cost"], r["cost"] / r["fraction_of_exact"], r)
+        for r in rows
+    ]
+    found = record | {"rows": remade(record["rows"])}
+    found["precisions"] = {
+        name: one | {"rows": remade(one["rows"])}
+        for name, one in record.get("precisions", {}).items()
+    }
+    if "seconds" in record:
+        found["seconds"] = {(r["method"], r["setting"]): r["seconds"] for r in record["seconds"]}
+    return found
