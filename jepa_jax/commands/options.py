@@ -92,6 +92,16 @@ Devices = Annotated[
     int | None, typer.Option(min=1, help="Devices of this machine to use (default: all).")
 ]
 MatrixProducts = Annotated[Precision, typer.Option(help="Matrix products.")]
+FramesOfClips = Annotated[
+    int | None,
+    typer.Option(
+        "--clips", min=1, help="SOURCE is a folder of clips: score N frames of each (V-JEPA 2)."
+    ),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(min=1, help="--clips: each window of N frames in a row, one every so many."),
+]
 AtAnyCost = Annotated[
     bool,
     typer.Option("--at-any-cost", help="Also where a score takes hours, or more than the memory."),
@@ -182,15 +192,18 @@ def open_images(
     allow_outside: bool,
     shuffle: int | None = None,
     clips: int | None = None,
+    stride: int | None = None,
 ) -> Any:
     """The source of images that a command names; what it leaves out is said."""
     from jepa_jax.data import Clips, Shuffled, open_source
     from jepa_jax.data.left_out import as_lines, left_out
 
+    if clips is None and stride is not None:
+        raise ValueError("--stride is of windows of clips: it needs --clips")
     if clips is not None:
         if not Path(source).is_dir():
             raise ValueError(f"--clips needs a folder of clips, got {source!r}")
-        opened = Clips(Path(source), clips)
+        opened = Clips(Path(source), clips, stride=stride)
     else:
         opened = open_source(
             source, image_column=image_column, id_column=id_column, outside=allow_outside

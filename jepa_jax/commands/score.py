@@ -26,6 +26,7 @@ from jepa_jax.commands.options import (
     Embedding,
     Encoder,
     Engine,
+    FramesOfClips,
     IdColumn,
     ImageColumn,
     ImageSize,
@@ -36,6 +37,7 @@ from jepa_jax.commands.options import (
     PrecisionOrAuto,
     Seed,
     Source,
+    Stride,
     WhichEngine,
     check_settings,
     engine_named,
@@ -122,10 +124,8 @@ def score(
         typer.Option(help="ray: an image that workers die of ends the run, or is left out."),
     ] = ON_LOST,
     views: Annotated[int, typer.Option(min=1, help="Random views an image (Eq. 4).")] = 1,
-    clips: Annotated[
-        int | None,
-        typer.Option(min=1, help="SOURCE is a folder of clips: score N frames of each (V-JEPA 2)."),
-    ] = None,
+    clips: FramesOfClips = None,
+    stride: Stride = None,
     image_size: ImageSize = None,
     embedding: Embedding = None,
     part: Annotated[
@@ -200,7 +200,7 @@ def score(
                 "(jepa-jax calibrate)"
             )
         refinement = Refinement(**shares) if any(shares.values()) else None
-        opened = open_images(source, image_column, id_column, allow_outside, shuffle, clips)
+        opened = open_images(source, image_column, id_column, allow_outside, shuffle, clips, stride)
         loaded = load(encoder, embedding, image_size, clips)
         one = {"--method auto": method.value == "auto", "--calibration": calibration is not None}
         one |= {"--precision auto": precision.value == "auto", "--correct": correct is not None}

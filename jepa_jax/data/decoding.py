@@ -6,6 +6,7 @@ import errno
 import io
 import math
 import os
+from collections.abc import Sequence
 from typing import IO, Any
 
 from PIL import Image, ImageFile, ImageOps
@@ -68,39 +69,46 @@ def decode(
         return _decode(file, max_pixels, longest_side)
 
 
-def decode_frames(
-    path: str | os.PathLike[str], count: int, *, max_pixels: int | None = MAX_PIXELS
-) -> list[Image.Image]:
-    """`count` frames of an animated file, evenly: of n those at (i + 1/2) n / count, rounded down.
+def count_frames(path: str | os.PathLike[str]) -> int:
+    """The frames of an animated file, of a still one 1. Reads it through; raises as `decode`."""
+    with open_regular(path) as file:
+        image = _open(file, None)
+        try:
+            return getattr(image, "n_frames", 1)
+        except Exception as error:
+            raise _unreadable(image.format, error) from error
 
-    Each as `decode` gives it, but for the orientation, which animations have none of; of a file of
-    one frame, that. Raises as `decode`, and `UnreadableImage` where all of them together have more
-    than `max_pixels` pixels.
+
+def decode_frames(
+    path: str | os.PathLike[str], numbers: Sequence[int], *, max_pixels: int | None = MAX_PIXELS
+) -> list[Image.Image]:
+    """The frames of these `numbers`, from 0, of an animated file.
+
+    Each as `decode` gives it, but for the orientation, which animations have none of. Raises as
+    `decode`, and `UnreadableImage` where all of them together have more than `max_pixels` pixels.
 
     >>> import os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "a.gif")
     >>> frames = [Image.new("RGB", (4, 4), (60 * i, 0, 0)) for i in range(4)]
     >>> frames[0].save(path, save_all=True, append_images=frames[1:])
-    >>> [frame.getpixel((0, 0))[0] for frame in decode_frames(path, 2)]
-    [60, 180]
+    >>> count_frames(path), [f.getpixel((0, 0))[0] for f in decode_frames(path, [1, 3])]
+    (4, [60, 180])
     """
     with open_regular(path) as file:
         image = _open(file, max_pixels)
         width, height = image.size
-        if max_pixels is not None and width * height * count > max_pixels:
-            raise too_large(width, height * count, max_pixels)
+        if max_pixels is not None and width * height * len(numbers) > max_pixels:
+            raise too_large(width, height * len(numbers), max_pixels)
         frames: dict[int, Image.Image] = {}
         try:
-            there = getattr(image, "n_frames", 1)
-            chosen = [(2 * i + 1) * there // (2 * count) for i in range(count)]
-            for number in dict.fromkeys(chosen):
+            for number in sorted(set(numbers)):
                 image.seek(number)
                 frames[number] = to_rgb(image.copy(), consume=True)
         except UnreadableImage:
             raise
         except Exception as error:
             raise _unreadable(image.format, error) from error
-        return [frames[number] for number in chosen]
+        return [frames[number] for number in numbers]
 
 
 def _decode(file: IO[bytes], max_pixels: int | None, longest_side: int | None) -> Image.Image:

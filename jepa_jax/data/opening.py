@@ -122,6 +122,7 @@ def source_options(source: Any) -> dict[str, Any]:
         "id_column": getattr(source, "id_column", None),
         "outside": not isinstance(source, DatasetRows) and getattr(source, "outside", False),
     }
+    given["stride"] = getattr(source, "stride", None)
     own = {name: value for name, value in given.items() if value}
     if isinstance(source, Shuffled):
         own["shuffle"] = source.shuffle

@@ -250,5 +250,10 @@ def test_a_folder_of_clips_has_a_score_a_clip(checkpoint, tmp_path):
     other = invoke(*arguments, "--clips", 2)
     assert other.exit_code == 2
     assert "4 frames' before" in other.stderr
+    windows = invoke(*arguments, "--clips", 4, "--stride", 2)
+    assert "source_options" in windows.stderr
+    assert windows.exit_code == 2
+    alone = invoke(*arguments, "--stride", 2)
+    assert "--stride is of windows of clips: it needs --clips" in alone.stderr
     views = invoke(*arguments[:-1], tmp_path / "views", "--clips", 4, "--views", 2)
     assert "`views` are of images" in views.stderr

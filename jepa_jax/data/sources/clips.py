@@ -1,7 +1,8 @@
-"""A folder of clips: subfolders of frames, and animated files."""
+"""A folder of clips: subfolders of frames, animated files, and videos."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import numpy as np
 from PIL import Image
 
 from jepa_jax.clip_frames import FRAMES
-from jepa_jax.data.decoding import MAX_PIXELS, decode, decode_frames
+from jepa_jax.data.decoding import MAX_PIXELS, count_frames, decode, decode_frames
 from jepa_jax.data.files import file_stamp
-from jepa_jax.data.record import Record, UnreadableImage, writable_id
+from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
 from jepa_jax.data.sources.folder import IMAGE, Found, walk
+from jepa_jax.data.videos import NEEDED, VIDEOS, can_read_videos, decode_video, index_video
 
 # Files that are a clip wherever they lie; others are, in a subfolder, frames of one.
 _ANIMATED = (".gif", ".webp", ".apng")
@@ -23,29 +25,43 @@ _ANIMATED = (".gif", ".webp", ".apng")
 
 @dataclass(frozen=True)
 class Clips:
-    """The clips under `path`, each of `frames` frames, in order of their first file.
+    """The clips under `path`, `frames` frames of each, in order of their first file.
 
-    A subfolder that holds images is a clip of them, in order of their names; .gif, .webp and .apng
-    files are clips wherever they lie, and so is every image beside the subfolders. Of n frames the
-    ones at (i + 1/2) n / `frames`, rounded down, are taken: evenly, some of them more than once
-    where there are fewer. `load()` gives one image, the frames one below the other, how many in its
-    `info["frames"]`: what an encoder loaded with as many `frames` takes. Frames of several sizes
-    are `UnreadableImage`. Memory: the names of all files.
+    A subfolder that holds images is a clip of them, in order of their names; .gif, .webp, .apng and
+    video files (`jepa_jax.data.videos`, with PyAV) are clips wherever they lie, and so is every
+    image beside the subfolders. Of n frames the ones at (i + 1/2) n / `frames`, rounded down, are
+    taken: evenly, some of them more than once where there are fewer. With a `stride` every clip has
+    a record for each window of `frames` frames in a row, `stride` frames after each other, as many
+    as are whole: "a.mp4#000-015", "a.mp4#016-031"; one that is shorter than a window is
+    `UnreadableImage`.
+
+    `load()` gives one image, the frames one below the other, how many in its `info["frames"]`: what
+    an encoder loaded with as many `frames` takes. Frames of several sizes are `UnreadableImage`.
+    Memory: the names of all files. Windows of animated files and videos are known when these have
+    been read through, once when records are made.
+
+    Raises `ValueError` on numbers below 1; when it is iterated, on videos without PyAV.
 
     >>> from importlib.resources import files
     >>> from jepa_jax.data import Clips
     >>> clips = Clips(files("jepa_jax") / "assets", frames=4)
     >>> [record.id for record in clips], next(iter(clips)).load().size
     (['samples'], (28, 112))
+    >>> windows = Clips(files("jepa_jax") / "assets", frames=16, stride=20)
+    >>> [record.id for record in windows]
+    ['samples#000-015', 'samples#020-035']
     """
 
     path: Path
     frames: int
     max_pixels: int | None = MAX_PIXELS
+    stride: int | None = None
 
     def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise ValueError(f"`frames` must be at least 1, got {self.frames}")
+        for name in ("frames", "stride"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}")
 
     @property
     def name(self) -> str:
@@ -59,47 +75,113 @@ class Clips:
         """The files of every clip, by its id."""
         clips: dict[str, list[Found]] = {}
         for found in walk(self.path):
-            if found.kind == IMAGE:
-                folder, own = os.path.dirname(found.id), found.id.lower().endswith(_ANIMATED)
+            lower = found.id.lower()
+            if found.word != "hidden" and lower.endswith(VIDEOS):
+                if not can_read_videos():
+                    raise ValueError(f"{writable_id(found.path)} is {NEEDED}")
+                clips[found.id] = [found]
+            elif found.kind == IMAGE:
+                folder, own = os.path.dirname(found.id), lower.endswith(_ANIMATED)
                 clips.setdefault(found.id if own or not folder else folder, []).append(found)
         return clips
 
     def __iter__(self) -> Iterator[Record]:
         for id, files in self._found.items():
-            paths = [found.path for found in files]
-            yield Record(
-                writable_id(id),
-                writable_id(paths[0] if len(paths) == 1 else os.path.join(self.path, id)),
-                partial(_load, paths, self.frames, self.max_pixels),
-                partial(_stamp, paths),
-            )
+            clip = _clip([found.path for found in files])
+            source = clip.paths[0] if len(files) == 1 else os.path.join(self.path, id)
+            id, source = writable_id(id), writable_id(source)
+            if self.stride is None:
+                load = partial(_load, clip, None, self.frames, self.max_pixels)
+                yield Record(id, source, load, clip.stamp)
+            else:
+                yield from self._windows(id, source, clip, self.stride)
+
+    def _windows(self, id: str, source: str, clip: _Clip, stride: int) -> Iterator[Record]:
+        try:
+            count = clip.count()
+        except (UnreadableImage, OSError) as error:
+            yield broken(id, source, error)
+            return
+        digits = max(3, len(str(count - 1)))
+        if count < self.frames:
+            said = f"a clip of {count} frames, fewer than the {self.frames} of a window"
+            yield broken(f"{id}#{0:0{digits}}-{count - 1:0{digits}}", source, said)
+        for start in range(0, count - self.frames + 1, stride):
+            numbers = range(start, start + self.frames)
+            window = f"{id}#{start:0{digits}}-{numbers[-1]:0{digits}}"
+            load = partial(_load, clip, numbers, self.frames, self.max_pixels)
+            yield Record(window, source, load, clip.stamp)
+
+    def count(self) -> int | None:
+        """The number of clips; of windows, None where files would have to be read through."""
+        if self.stride is None:
+            return len(self._found)
+        counts = [len(files) for files in self._found.values()]
+        if 1 in counts:  # A file may hold any number of frames.
+            return None
+        return sum(max(1, 1 + (n - self.frames) // self.stride) for n in counts)
+
+
+class _Clip:
+    """Images in a row."""
+
+    def __init__(self, paths: Sequence[str]):
+        self.paths = paths
 
     def count(self) -> int:
-        """The number of clips."""
-        return len(self._found)
+        return len(self.paths)
+
+    def decode(self, numbers: Sequence[int], max_pixels: int | None) -> list[Image.Image]:
+        decoded = {n: decode(self.paths[n], max_pixels=max_pixels) for n in dict.fromkeys(numbers)}
+        return [decoded[n] for n in numbers]
+
+    def stamp(self) -> str | None:
+        stamps = [file_stamp(path) for path in self.paths]
+        if len(stamps) == 1 or None in stamps:
+            return stamps[0] if len(stamps) == 1 else None
+        return hashlib.blake2b("\n".join(map(str, stamps)).encode(), digest_size=12).hexdigest()
 
 
-def _load(paths: Sequence[str], count: int, max_pixels: int | None) -> Image.Image:
-    if len(paths) == 1:
-        frames = decode_frames(paths[0], count, max_pixels=max_pixels)
-    else:
-        chosen = [paths[(2 * i + 1) * len(paths) // (2 * count)] for i in range(count)]
-        decoded = {p: decode(p, max_pixels=max_pixels) for p in dict.fromkeys(chosen)}
-        frames = [decoded[path] for path in chosen]
-    sizes = {frame.size for frame in frames}
+class _Animated(_Clip):
+    """An animated file, or a still one: a clip of one frame."""
+
+    def count(self) -> int:
+        return count_frames(self.paths[0])
+
+    def decode(self, numbers: Sequence[int], max_pixels: int | None) -> list[Image.Image]:
+        return decode_frames(self.paths[0], numbers, max_pixels=max_pixels)
+
+
+class _Video(_Clip):
+    """A video file."""
+
+    @cached_property
+    def _index(self):
+        return index_video(self.paths[0])
+
+    def count(self) -> int:
+        return len(self._index.times)
+
+    def decode(self, numbers: Sequence[int], max_pixels: int | None) -> list[Image.Image]:
+        return decode_video(self.paths[0], self._index, numbers, max_pixels=max_pixels)
+
+
+def _clip(paths: Sequence[str]) -> _Clip:
+    if len(paths) > 1:
+        return _Clip(paths)
+    return (_Video if paths[0].lower().endswith(VIDEOS) else _Animated)(paths)
+
+
+def _load(
+    clip: _Clip, numbers: Sequence[int] | None, frames: int, max_pixels: int | None
+) -> Image.Image:
+    if numbers is None:  # Evenly.
+        there = clip.count()
+        numbers = [(2 * i + 1) * there // (2 * frames) for i in range(frames)]
+    decoded = clip.decode(numbers, max_pixels)
+    sizes = {frame.size for frame in decoded}
     if len(sizes) > 1:
         raise UnreadableImage(f"a clip's frames must have one size, got {sorted(sizes)}")
-    stacked = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
-    stacked.info[FRAMES] = count
+    stacked = Image.fromarray(np.concatenate([np.asarray(frame) for frame in decoded]))
+    stacked.info[FRAMES] = frames
     return stacked
-
-
-def _stamp(paths: Sequence[str]) -> str | None:
-    stamps = [file_stamp(path) for path in paths]
-    if any(stamp is None for stamp in stamps):
-        return None
-    if len(stamps) == 1:
-        return stamps[0]
-    import hashlib
-
-    return hashlib.blake2b("\n".join(map(str, stamps)).encode(), digest_size=12).hexdigest()

@@ -70,5 +70,38 @@ def test_what_cannot_be_read(folder, tmp_path):
         Clips(folder, 0)
 
 
+def test_windows_of_longer_clips(folder):
+    windows = {record.id: record for record in Clips(folder, 4, stride=3)}
+    assert list(windows) == [
+        "b.png#000-003",
+        "deep/er/a.gif#000-003",
+        "deep/er/a.webp#000-003",
+        "still.jpg#000-000",
+        "walk#000-003",
+        "walk#003-006",
+        "walk#006-009",
+    ]
+    assert levels(windows["walk#003-006"].load()) == [30, 40, 50, 60]
+    assert levels(windows["deep/er/a.gif#000-003"].load()) == [0, 20, 40, 60]
+    assert windows["walk#003-006"].stamp() == windows["walk#000-003"].stamp() is not None
+    with pytest.raises(UnreadableImage, match="a clip of 1 frames, fewer than the 4 of a window"):
+        windows["still.jpg#000-000"].load()
+    assert Clips(folder, 4, stride=3).count() is None  # Of files, which are not read to be counted.
+    assert Clips(folder / "walk" / "..", 4).count() == 5
+    for frames, stride, count in ((4, 3, 3), (10, 1, 1), (11, 1, 1), (1, 1, 10)):
+        only = folder / "only"
+        only.mkdir(exist_ok=True)
+        if not (only / "walk").exists():
+            (only / "walk").symlink_to(folder / "walk")
+        clips = Clips(only, frames, stride=stride)
+        assert clips.count() == len(list(clips)) == count
+    (folder / "deep" / "er" / "a.gif").write_bytes(b"GIF89a and no more")
+    broken = {record.id: record for record in Clips(folder, 4, stride=3)}["deep/er/a.gif"]
+    with pytest.raises(UnreadableImage):
+        broken.load()
+    with pytest.raises(ValueError, match="`stride` must be at least 1, got 0"):
+        Clips(folder, 4, stride=0)
+
+
 def test_an_image_that_is_no_clip_is_one_frame():
     assert len(split_frames(grey(3))) == 1
