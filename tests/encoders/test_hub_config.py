@@ -92,6 +92,22 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path, text, message):
     assert message in refusal(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "loads"),
+    [
+        ("vjepa2_1", "V-JEPA 2 (facebook/vjepa2-*) loads"),
+        ("siglip2", "google/siglip2-base-patch16-224, load"),
+        ("data2vec-vision", "facebook/dinov2-* load"),
+        ("aimv2_vision_model", "SigLIP loads"),
+        ("dinov3_convnext", "(facebook/dinov3-vit*) loads"),
+    ],
+)
+def test_what_is_known_and_not_loaded_is_answered_by_what_is(tmp_path, model_type, loads):
+    said = refusal(tmp_path, json.dumps({"model_type": model_type}))
+    assert f"`model_type` '{model_type}' is not loaded: " in said
+    assert said.endswith(loads)
+
+
 def test_every_field_at_fault_is_named(tmp_path):
     found = refusal(tmp_path, json.dumps(DINOV2 | {"hidden_size": 0, "num_hidden_layers": "4"}))
     assert "`hidden_size` must be" in found

@@ -119,6 +119,14 @@ def test_parameters_beyond_the_memory_are_refused_before_they_are_read(folder, m
         load_encoder(folder)
 
 
+def test_v_jepa_2_1_under_the_configuration_of_2_is_named(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["patch_embed_img.proj.weight"] = weights.pop(min(weights))
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"the layout of V-JEPA 2\.1, which is not loaded"):
+        load_encoder(folder)
+
+
 def test_an_encoder_within_something_else_is_said_to_be_there(folder):
     change(folder, lambda t: {f"student.backbone.{name}": x for name, x in t.items()})
     with pytest.raises(ValueError, match=r"all of them are there under 'student\.backbone\.'"):

@@ -29,11 +29,32 @@ FAMILIES: tuple[Family, ...] = (
     timm.FAMILY,
 )
 
+_OTHER_POSITIONS = (
+    "its attention has relative position biases, which are not here; of the same kind of training, "
+    "facebook/dino-* and facebook/dinov2-* load"
+)
+# Model types that a user may well have, and why they are not loaded.
+_NOT_HERE = {
+    "vjepa2_1": "V-JEPA 2.1 has another layout than V-JEPA 2 (two patch projections, four norms, "
+    "other rotary positions), and its published weights are pickles that `transformers` has no "
+    "class for; V-JEPA 2 (facebook/vjepa2-*) loads",
+    "siglip2": "SigLIP 2 of any size (NaFlex) takes patches of any grid; those of a fixed size, "
+    "such as google/siglip2-base-patch16-224, load",
+    "beit": _OTHER_POSITIONS,
+    "data2vec-vision": _OTHER_POSITIONS,
+    "aimv2": "its norms have no mean (RMSNorm), which is not here; as a control, SigLIP loads",
+    "convnext": "it has no tokens, and no encoder here is a convolutional network; DINOv3 as a "
+    "vision transformer (facebook/dinov3-vit*) loads",
+}
+_NOT_HERE |= {"aimv2_vision_model": _NOT_HERE["aimv2"]}
+_NOT_HERE |= {name: _NOT_HERE["convnext"] for name in ("convnextv2", "dinov3_convnext", "resnet")}
+_NOT_HERE |= {name: _NOT_HERE["vjepa2_1"] for name in ("vjepa21", "vjepa2.1")}
+
 
 def find_family(hub: Mapping[str, Any]) -> Family:
     """The family of a config.json, by its `model_type` or, in timm's, `architecture`.
 
-    Raises `ValueError`, listing the known ones, on another.
+    Raises `ValueError`, listing the known ones, on another; of some with the way on.
     """
     model_type = hub.get("model_type")
     if model_type is None and "architecture" in hub:
@@ -41,6 +62,8 @@ def find_family(hub: Mapping[str, Any]) -> Family:
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
+    if isinstance(model_type, str) and model_type in _NOT_HERE:
+        raise ValueError(f"`model_type` {shown(model_type)} is not loaded: {_NOT_HERE[model_type]}")
     known = {t: f.name for f in FAMILIES for t in f.model_types}
     raise ValueError(
         f"`model_type` must be one of "
