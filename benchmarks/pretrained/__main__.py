@@ -61,18 +61,18 @@ def accuracy(args: argparse.Namespace) -> None:
 
 
 def seconds(args: argparse.Namespace) -> None:
-    """The time of every method, added to what `accuracy` wrote."""
+    """The time of every method, added to what `accuracy` wrote; at this image size or another."""
     from PIL import Image
 
     from benchmarks.frontier.drawing import draw
     from benchmarks.pretrained import pages
     from benchmarks.pretrained import seconds as clocks
     from benchmarks.pretrained.accuracy import COUNTS
-    from benchmarks.pretrained.recording import read
+    from benchmarks.pretrained.recording import read, said_of
     from jepa_jax import load_encoder
     from jepa_jax.scoring.precision import numerics
 
-    stem = args.out / f"{args.name}-{args.image_size}"
+    stem = args.out / f"{args.name}-{said_of(args.jacobians)['image_size']}"
     before = json.loads(stem.with_suffix(".json").read_text())
     encoder = load_encoder(args.encoder, image_size=args.image_size)
     # What is in the image does not matter for the time.
@@ -84,13 +84,19 @@ def seconds(args: argparse.Namespace) -> None:
         f"python -m {__package__} seconds --encoder {args.name} --image-size {args.image_size} "
         f"--jacobians FOLDER --repeats {args.repeats}"
     )
-    before["seconds"] = [
-        {"method": method, "setting": setting, "seconds": taken}
-        for (method, setting), taken in found.items()
-    ]
-    save(args.out, before, before["commands"] | {"seconds": command})
+    before["clocks"] = before.get("clocks", {}) | {
+        str(args.image_size): [
+            {"method": method, "setting": setting, "seconds": taken}
+            for (method, setting), taken in found.items()
+        ]
+    }
+    name = f"seconds at {args.image_size} px"
+    save(args.out, before, before["commands"] | {name: command})
     result = pages.rows_of(before)
-    panels = {f"{args.name}, {args.image_size} px": pages.timed(result["rows"], found)}
+    panels = {
+        f"{args.name}, times at {size} px": pages.timed(result["rows"], seconds)
+        for size, seconds in result["clocks"].items()
+    }
     draw(stem.with_suffix(".png"), panels, "time / time of exact")
 
 

@@ -17,16 +17,19 @@ def timed(rows: Sequence[Row], seconds: Seconds) -> list[Row]:
     exact = seconds["Exact", ""]
     found = []
     for r in rows:
-        # The sketch's time does not depend on the images that it was calibrated on.
-        key = (r.method, r.setting.split(", ")[0] if r.method == "Sketch" else r.setting)
-        if key in seconds:
-            share = statistics.median(a / b for a, b in zip(seconds[key], exact, strict=True))
+        if taken := seconds.get(_key(r)):
+            share = statistics.median(a / b for a, b in zip(taken, exact, strict=True))
             found.append(Row(r.method, r.setting, r.cost, share, r.figures))
     return found
 
 
+def _key(r: Row) -> tuple[str, str]:
+    # A sketch's time does not depend on the images that it was calibrated on.
+    return r.method, r.setting.split(", ")[0] if r.method == "Sketch" else r.setting
+
+
 def page(result: dict) -> str:
-    """Of `accuracy.run`, with `seconds` where they were taken."""
+    """Of `accuracy.run`, with `clocks`, by pixels, where times were taken."""
     rows: list[Row] = result["rows"]
     parts = [
         f"# {result['encoder']} at {result['image_size']} px",
@@ -37,7 +40,7 @@ def page(result: dict) -> str:
         f"tested on others, every image once, in 8 folds; means over {result['seeds']} draws of "
         "cotangents and folds.",
     ]
-    if "seconds" in result:
+    if "clocks" in result:
         parts += [f"![accuracy against time]({result['stem']}.png)", *_clock(result, rows)]
     parts += ["## By products", LEGEND, accuracy_table(rows)]
     for precision, found in result.get("precisions", {}).items():
@@ -53,25 +56,29 @@ def page(result: dict) -> str:
 
 
 def _clock(result: dict, rows: Sequence[Row]) -> list[str]:
-    seconds: Seconds = result["seconds"]
-    listing = seconds[LISTING_1]
-    ratio = lambda key: statistics.median(a / b for a, b in zip(listing, seconds[key], strict=True))
-    lines = [[*LISTING_1, statistics.median(listing), 1.0, None, None, None, None]]
-    lines.append(["Exact", "", statistics.median(seconds["Exact", ""]), ratio(("Exact", "")), 0])
-    lines[-1] += [1.0, 1.0, 0.0]
-    for r in timed(rows, seconds):
-        key = (r.method, r.setting.split(", ")[0] if r.method == "Sketch" else r.setting)
-        if r.method != "Exact":
-            f = r.figures
-            lines.append([r.method, r.setting, statistics.median(seconds[key]), ratio(key)])
-            lines[-1] += [f[name] for name in SHOWN]
-    header = [("method", 0), ("setting", 0), ("s an image", 2), ("times Listing 1", 1)]
+    clocks: Mapping[str, Seconds] = result["clocks"]
+    perfect = dict.fromkeys(SHOWN, None)
+    shown = [Row(*LISTING_1, 0, 0, perfect)]
+    shown += [r for r in rows if all(_key(r) in seconds for seconds in clocks.values())]
+    lines = []
+    for r in shown:
+        line: list[object] = [r.method, r.setting]
+        for seconds in clocks.values():
+            taken, listing = seconds[_key(r)], seconds[LISTING_1]
+            ratios = [a / b for a, b in zip(listing, taken, strict=True)]
+            line += [statistics.median(taken), statistics.median(ratios)]
+        lines.append(line + [r.figures[name] for name in SHOWN])
+    header: list[tuple[str, int]] = [("method", 0), ("setting", 0)]
+    for size in clocks:
+        header += [(f"s, {size} px", 2), ("times Listing 1", 1)]
     header += [("error's sd / score's sd", 3), ("Spearman", 4), ("pooled", 4), ("AUROC shift", 3)]
+    turns = len(next(iter(clocks.values()))[LISTING_1])
     return [
         "## By the clock",
         "Seconds of one image in one process on all cores, medians of "
-        f"{len(listing)} turns through all methods; ratios are medians of those within a turn. "
-        "Listing 1 is in PyTorch, float32, a K x D Jacobian and its SVD.",
+        f"{turns} turns through all methods; ratios are medians of those within a turn. Listing 1 "
+        "is in PyTorch, float32, a K x D Jacobian and its SVD. Accuracy is at "
+        f"{result['image_size']} px.",
         table(header, lines),
     ]
 
@@ -90,6 +97,9 @@ def rows_of(record: dict) -> dict:
         name: one | {"rows": remade(one["rows"])}
         for name, one in record.get("precisions", {}).items()
     }
-    if "seconds" in record:
-        found["seconds"] = {(r["method"], r["setting"]): r["seconds"] for r in record["seconds"]}
+    if "clocks" in record:
+        found["clocks"] = {
+            size: {(r["method"], r["setting"]): r["seconds"] for r in taken}
+            for size, taken in record["clocks"].items()
+        }
     return found

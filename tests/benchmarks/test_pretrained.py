@@ -71,10 +71,9 @@ def test_a_page_says_times_beside_accuracy():
     ]
     result = {"encoder": "e", "image_size": 8, "images": {"animals": 3}, "live": 10, "seeds": 1}
     result |= {"score_sd": 1.0, "score_sd_pooled": 2.0, "rows": rows, "stem": "e-8"}
-    result["seconds"] = [
-        {"method": method, "setting": setting, "seconds": taken}
-        for (method, setting), taken in seconds.items()
-    ]
+    taken = [{"method": m, "setting": s, "seconds": t} for (m, s), t in seconds.items()]
+    result["clocks"] = {"8": taken, "16": taken}
     shown = pages.page(pages.rows_of(plain(result)))
-    assert "| Sketch | p = 2, 64 calibration images | 0.50 | 8.0 |" in shown
-    assert "| Exact |  | 3.00 | 2.0 |" in shown
+    assert "| Listing 1 (PyTorch) |  | 6.00 | 1.0 | 6.00 | 1.0 |" in shown
+    assert "| Sketch | p = 2, 64 calibration images | 0.50 | 8.0 | 0.50 | 8.0 |" in shown
+    assert "| Exact |  | 3.00 | 2.0 | 3.00 | 2.0 |" in shown
