@@ -76,9 +76,9 @@ AllowOutside = Annotated[
     bool,
     typer.Option("--allow-outside", help="Of tables: paths may lead out of the table's folder."),
 ]
-Encoder = Annotated[
-    str, typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
-]
+_ENCODER = typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
+Encoder = Annotated[str, _ENCODER]
+EncoderOrNone = Annotated[str | None, _ENCODER]
 Embedding = Annotated[
     str | None,
     typer.Option(
@@ -134,7 +134,8 @@ Labels = Annotated[
 
 def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with an option for every setting of the methods in the place of its parameter
-    `method_settings`, which gets those that were given."""
+    `method_settings`, which gets those that were given; a parameter `given` gets the names of all
+    options that were."""
     meanings: dict[str, str] = {}
     whole: dict[str, bool] = {}
     for method in METHODS.values():
@@ -144,6 +145,9 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
             whole[s.name] = s.default is not None
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
+        if parameter.name == "given":
+            parameters.append(parameter.replace(annotation=typer.Context))
+            continue
         if parameter.name != "method_settings":
             parameters.append(parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
             continue
@@ -163,14 +167,25 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        given = {name: bound.arguments.pop(name) for name in meanings}
-        settings = {name: value for name, value in given.items() if value is not None}
+        values = {name: bound.arguments.pop(name) for name in meanings}
+        settings = {name: value for name, value in values.items() if value is not None}
+        if "given" in bound.arguments:
+            bound.arguments["given"] = _given(bound.arguments["given"])
         command(**bound.arguments, method_settings=settings)
 
     del run.__wrapped__  # Its own signature is the one that counts.
     setattr(run, "__signature__", signature)  # noqa: B010
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _given(context: Any) -> frozenset[str]:
+    """The names of the parameters that the command line names. (A `typer.Context` is what Typer
+    looks for, not what it gives.)"""
+    source = lambda name: context.get_parameter_source(name)
+    return frozenset(
+        name for name in context.params if (s := source(name)) and s.name == "COMMANDLINE"
+    )
 
 
 def check_settings(settings: dict[str, int | float], methods: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jepa_jax.commands.candidates import print_candidates
+from jepa_jax.commands.automatic import automatic, count_of
 from jepa_jax.commands.estimators import check_one_embedding, make_estimator, read_calibration
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
@@ -24,7 +24,7 @@ from jepa_jax.commands.options import (
     Devices,
     DevicesPerWorker,
     Embedding,
-    Encoder,
+    EncoderOrNone,
     Engine,
     FramesOfClips,
     IdColumn,
@@ -47,9 +47,10 @@ from jepa_jax.commands.options import (
     with_method_settings,
 )
 from jepa_jax.commands.precisions import check_asked, settle
+from jepa_jax.commands.score_image import Asked, check_of_one, score_image
 from jepa_jax.commands.score_words import closing, say_changed
 from jepa_jax.commands.terminal import Progressing, plain_errors, say, warn_of_idle_gpu
-from jepa_jax.object_stores import Place
+from jepa_jax.object_stores import place
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
 
@@ -71,9 +72,10 @@ class _Rank(StrEnum):
 
 @with_method_settings
 def score(
+    given: frozenset[str],
     source: Source,
-    encoder: Encoder,
-    out: OutFolder,
+    encoder: EncoderOrNone = None,
+    out: OutFolder = None,
     method: Annotated[
         MethodOrAuto,
         typer.Option(help="Estimator; auto: the fastest that reaches --target-spearman."),
@@ -159,8 +161,50 @@ def score(
         Path | None,
         typer.Option(help="A folder for where the time goes: a table, and JAX's trace."),
     ] = None,
+    within: Annotated[
+        Any,
+        typer.Option(
+            metavar="DIR",
+            parser=place,
+            help="One image: a folder of scores to compare with, whose settings hold.",
+        ),
+    ] = None,
+    map_to: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="FILE", help="One image: a PNG of where it comes from."),
+    ] = None,
+    patch_map: Annotated[
+        bool | None,
+        typer.Option(help="One image: print that map too (default: on a terminal)."),
+    ] = None,
 ) -> None:
-    """Score every image of SOURCE. One row an input, in a folder that a rerun continues."""
+    """Score every image of SOURCE. One row an input, in a folder that a rerun continues.
+
+    Without --out, SOURCE is one image file, and the answer is printed: the score and its error,
+    where it stands within a folder of scores, and where in the image the volume comes from.
+    """
+    if out is None:
+        with plain_errors():
+            check_of_one(given - method_settings.keys())
+            said = lambda name, value: value if name in given else None
+            asked = Asked(
+                encoder=encoder,
+                method=said("method", method.value),
+                settings=method_settings,
+                calibration=calibration,
+                rank=said("rank", rank.value),
+                precision=said("precision", precision.value),
+                embedding=embedding,
+                image_size=image_size,
+                views=said("views", views),
+                seed=seed,
+                at_any_cost=at_any_cost,
+                within=within,
+                map_to=map_to,
+                patch_map=patch_map,
+            )
+            score_image(source, asked)
+        return
     which = engine_named(
         engine,
         address=address,
@@ -172,6 +216,10 @@ def score(
         processes=processes,
     )
     with plain_errors() as command, which as elsewhere:
+        if encoder is None:
+            raise ValueError("--encoder is needed: 'embedded', a checkpoint folder, or a hub name")
+        if within is not None or map_to is not None or patch_map is not None:
+            raise ValueError("--within, --map and --patch-map are of one image, without --out")
         command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
         check_apart(out, on_stores=True)
         check_settings(method_settings, [method.value])
@@ -261,7 +309,7 @@ def score(
             is_exact = check_before_choosing(
                 exact, opened, out, views=views, store=groups, at_any_cost=at_any_cost
             )
-            estimator = _automatic(
+            estimator = automatic(
                 loaded,
                 opened,
                 out,
@@ -290,7 +338,7 @@ def score(
         if settled.line is not None:
             estimator = Corrected(settled.line)
         if processes is None:
-            total = _count(opened, limit, views)
+            total = count_of(opened, limit, views)
             processes = worthwhile(loaded, estimator, total, batch_size)
         if processes > 1:
             say(f"{processes} processes, each on its share of the cores")
@@ -324,59 +372,3 @@ def score(
             say(timed.write(scorer))
         if summary.scored and not summary.counts.get("ok"):
             raise typer.Exit(1)
-
-
-def _automatic(encoder, source: Any, out: Place, **s):
-    """The fastest estimator that reaches the target on calibration images; says which."""
-    from jepa_jax.calibration import load_calibration
-    from jepa_jax.calibration.calibration import FACTS
-    from jepa_jax.calibration.choosing import check_target
-    from jepa_jax.calibration.measuring import calibrate_for_run
-    from jepa_jax.estimators import Exact
-    from jepa_jax.store.folder import CALIBRATION
-
-    if s["rank"] != "structural":
-        raise ValueError(f"--method auto needs --rank structural, got {s['rank']}")
-    check_target(s["target_spearman"])
-    total = _count(source, s["limit"])
-    own = (out / CALIBRATION / FACTS).exists()
-    if s["calibration"] is not None:
-        calibration = load_calibration(s["calibration"])
-    elif s["is_exact"] and not own:
-        say(f"auto: exact, as the rows in {out} are")
-        return Exact()
-    elif not own and total is not None and total < 2 * s["calibration_images"]:
-        say(
-            f"auto: {total} images are too few to calibrate on {s['calibration_images']} "
-            "of them: exact"
-        )
-        return Exact()
-    else:
-        with Progressing("calibrating", s["stop"]) as progress:
-            calibration = calibrate_for_run(
-                out,
-                encoder,
-                source,
-                images=s["calibration_images"],
-                precision=s["precision"],
-                batch_size=s["batch_size"],
-                seed=s["seed"],
-                devices=s["devices"],
-                limit=s["limit"],
-                on_start=progress.start,
-                on_image=progress.advance,
-            )
-    calibration.check(encoder, s["precision"])
-    print_candidates(calibration, total)
-    chosen = calibration.choose(s["target_spearman"], refinable=s["refinable"])
-    only = " of those that can be refined" if s["refinable"] else ""
-    say(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above{only})")
-    return chosen.estimator()
-
-
-def _count(source: Any, limit: int | None, views: int = 1) -> int | None:
-    """How many views of images there are to score, None where that is not known."""
-    total = source.count()
-    if limit is not None:
-        total = limit if total is None else min(total, limit)
-    return None if total is None else total * views

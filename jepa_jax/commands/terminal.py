@@ -50,6 +50,11 @@ def _console(result: bool) -> "Console":
     return Console(stderr=not result, highlight=False, soft_wrap=True)
 
 
+def results() -> "Console":
+    """Where results go: standard output."""
+    return _console(result=True)
+
+
 def say(text: str, style: str = "", *, result: bool = False) -> None:
     """Prints a message as it is: no markup, no control characters but ends of lines.
 

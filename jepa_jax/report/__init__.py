@@ -15,6 +15,7 @@ from jepa_jax.report.selection import (
     TwoSided,
     select,
 )
+from jepa_jax.report.standing import Neighbour, Standing, standing
 from jepa_jax.store.summary import ScoreSummary, summarize
 from jepa_jax.store.table import ScoreTable, read_scores
 
@@ -23,10 +24,12 @@ __all__ = [
     "Between",
     "Bottom",
     "Choice",
+    "Neighbour",
     "Outside",
     "ScoreSummary",
     "ScoreTable",
     "Selected",
+    "Standing",
     "Top",
     "TwoSided",
     "choose",
@@ -36,6 +39,7 @@ __all__ = [
     "read_labels",
     "read_scores",
     "select",
+    "standing",
     "summarize",
     "write_selection",
 ]

@@ -1,5 +1,6 @@
 """Encoder + estimator -> scores: in memory, or of a stream into a resumable folder."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from jepa_jax.scoring.change_of_variables import log_density
@@ -10,8 +11,14 @@ from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
 
 if TYPE_CHECKING:
     from jepa_jax.scoring.cluster import Ray as Ray
+    from jepa_jax.scoring.one_image import ImageScore as ImageScore
+    from jepa_jax.scoring.one_image import score_one as score_one
+
+# On demand: scores in memory need no tables.
+_HOMES = {"Ray": "cluster", "ImageScore": "one_image", "score_one": "one_image"}
 
 __all__ = [
+    "ImageScore",
     "Profile",
     "Ray",
     "Scorer",
@@ -20,13 +27,11 @@ __all__ = [
     "combine_views",
     "log_density",
     "random_view",
+    "score_one",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Ray":
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # On demand: scores in memory need no tables.
-    from jepa_jax.scoring.cluster import Ray
-
-    return Ray
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

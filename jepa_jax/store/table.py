@@ -1,6 +1,7 @@
 """A folder of scores as one table, its long columns left in the files."""
 
 import dataclasses
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -130,19 +131,35 @@ def read_embeddings(folder: str | Place) -> np.ndarray | None:
     >>> read_embeddings(out).tolist()
     [[1.0, 2.0], [nan, nan]]
     """
+    counts = list(each(shard_paths(place(folder)), count_rows))
+    found = each_embeddings(folder)
+    if found is None:
+        return None
+    embeddings = None
+    for rows, values in found:
+        if embeddings is None:
+            embeddings = np.full((sum(counts), values.shape[1]), np.nan, np.float32)
+        embeddings[rows] = values
+    return embeddings
+
+
+def each_embeddings(folder: str | Place) -> Iterator[tuple[np.ndarray, np.ndarray]] | None:
+    """The embeddings of a shard's rows at a time, and which rows of the table these are; None if
+    not stored. Of shards where a row has one: rows (n,), embeddings (n, K).
+
+    Memory: those of a shard.
+    """
     paths = shard_paths(place(folder))
     if not paths or any("embedding" not in names for names in each(paths, column_names)):
         return None
-    counts = list(each(paths, count_rows))
-    embeddings, start = None, 0
+    return _each_embeddings(paths)
+
+
+def _each_embeddings(paths: list[Place]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    start = 0
     read = lambda path: read_table(path, ["embedding"])["embedding"].combine_chunks()
-    for column, count in zip(each(paths, read), counts, strict=True):
+    for column in each(paths, read):
         filled = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-        values = column.flatten().to_numpy()
         if len(filled):
-            k = len(values) // len(filled)
-            if embeddings is None:
-                embeddings = np.full((sum(counts), k), np.nan, np.float32)
-            embeddings[start + filled] = values.reshape(len(filled), k)
-        start += count
-    return embeddings
+            yield start + filled, column.flatten().to_numpy().reshape(len(filled), -1)
+        start += len(column)

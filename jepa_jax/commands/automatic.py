@@ -1,0 +1,63 @@
+"""`--method auto` of `jepa-jax score`: the fastest estimator that reaches a target."""
+
+from typing import Any
+
+from jepa_jax.commands.candidates import print_candidates
+from jepa_jax.commands.terminal import Progressing, say
+from jepa_jax.object_stores import Place
+
+
+def automatic(encoder, source: Any, out: Place, **s):
+    """The fastest estimator that reaches the target on calibration images; says which."""
+    from jepa_jax.calibration import load_calibration
+    from jepa_jax.calibration.calibration import FACTS
+    from jepa_jax.calibration.choosing import check_target
+    from jepa_jax.calibration.measuring import calibrate_for_run
+    from jepa_jax.estimators import Exact
+    from jepa_jax.store.folder import CALIBRATION
+
+    if s["rank"] != "structural":
+        raise ValueError(f"--method auto needs --rank structural, got {s['rank']}")
+    check_target(s["target_spearman"])
+    total = count_of(source, s["limit"])
+    own = (out / CALIBRATION / FACTS).exists()
+    if s["calibration"] is not None:
+        calibration = load_calibration(s["calibration"])
+    elif s["is_exact"] and not own:
+        say(f"auto: exact, as the rows in {out} are")
+        return Exact()
+    elif not own and total is not None and total < 2 * s["calibration_images"]:
+        say(
+            f"auto: {total} images are too few to calibrate on {s['calibration_images']} "
+            "of them: exact"
+        )
+        return Exact()
+    else:
+        with Progressing("calibrating", s["stop"]) as progress:
+            calibration = calibrate_for_run(
+                out,
+                encoder,
+                source,
+                images=s["calibration_images"],
+                precision=s["precision"],
+                batch_size=s["batch_size"],
+                seed=s["seed"],
+                devices=s["devices"],
+                limit=s["limit"],
+                on_start=progress.start,
+                on_image=progress.advance,
+            )
+    calibration.check(encoder, s["precision"])
+    print_candidates(calibration, total)
+    chosen = calibration.choose(s["target_spearman"], refinable=s["refinable"])
+    only = " of those that can be refined" if s["refinable"] else ""
+    say(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above{only})")
+    return chosen.estimator()
+
+
+def count_of(source: Any, limit: int | None, views: int = 1) -> int | None:
+    """How many views of images there are to score, None where that is not known."""
+    total = source.count()
+    if limit is not None:
+        total = limit if total is None else min(total, limit)
+    return None if total is None else total * views
