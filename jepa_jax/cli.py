@@ -8,6 +8,7 @@ import typer
 
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.check import check
+from jepa_jax.commands.compare import compare
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.evaluate import evaluate
 from jepa_jax.commands.loading import begin
@@ -27,7 +28,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # Plain help starts in half the time.
 )
-for command in (score, show, merge, report, select, evaluate, calibrate, train, encoders, check):
+COMMANDS = (
+    *(score, show, merge, report, compare, select),
+    *(evaluate, calibrate, train, encoders, check),
+)
+for command in COMMANDS:
     app.command()(command)
 
 

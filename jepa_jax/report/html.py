@@ -1,22 +1,20 @@
 """The report: one HTML file that needs nothing else."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from jepa_jax.data import HubDataset
-from jepa_jax.data.opening import open_again
 from jepa_jax.object_stores import Place
 from jepa_jax.report.conditional import conditional_score
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.page_files import check_path, write_page
+from jepa_jax.report.pictures import Where, find_pictures
 from jepa_jax.report.rendering import Contents, render
-from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show
-from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores, read_stamps
+from jepa_jax.report.thumbnails import rows_to_show
+from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +43,11 @@ class ReportSettings:
         if not 0 <= self.similarity <= 1:
             raise ValueError(f"`similarity` must be between 0 and 1, got {self.similarity}")
 
-    def columns(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
-        """The columns of a table to be read: those asked for, else those recorded."""
-        asked = {"image_column": self.image_column, "id_column": self.id_column}
-        return {**recorded, **{name: value for name, value in asked.items() if value is not None}}
+    @property
+    def where(self) -> Where:
+        """Where the images are."""
+        images = "" if self.thumbnails == 0 else self.images
+        return Where(images, self.image_column, self.id_column, self.outside)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,36 +84,12 @@ def write_report(
         table.ids,
         settings.label_from,
         settings.images or table.settings.get("source", ""),
-        settings.columns(table.settings.get("source_options", {})),
+        settings.where.columns(table.settings.get("source_options", {})),
     )
     groups, threshold, conditional = _of_embeddings(table, settings.similarity)
-    source, lacks = _source(table, settings)
-    pictures: dict[int, bytes] = {}
-    changed: list[int] = []
-    if source is not None:
-        most = settings.thumbnails
-        rows = rows_to_show(table.scores, labels, groups, table.flags(), most, conditional)
-        if on_start is not None:
-            on_start(len(rows), 0)
-        try:
-            pictures = make_thumbnails(
-                source,
-                table.ids,
-                rows.tolist(),
-                stamps=read_stamps(folder),
-                on_changed=changed.append,
-                on_row=on_row,
-            )
-        except (ValueError, OSError) as error:
-            lacks = f"The images could not be read again: {error}"
-        if changed:
-            lacks = (
-                f"{len(changed)} images have no picture: their files have changed since they were "
-                f"scored, such as {table.ids[changed[0]]}. The same `jepa-jax score` command "
-                "scores them again."
-            )
-        elif not pictures and len(rows) and not lacks:
-            lacks = f"None of the images is in {source.name} any more."
+    most = settings.thumbnails
+    rows = lambda: rows_to_show(table.scores, labels, groups, table.flags(), most, conditional)
+    pictures, lacks = find_pictures(table, settings.where, rows, on_start=on_start, on_row=on_row)
     contents = Contents(
         table,
         labels,
@@ -139,26 +114,3 @@ def _of_embeddings(table: ScoreTable, similarity: float) -> tuple[np.ndarray, fl
     threshold = similarity or default_threshold(embeddings)
     # The last that needs them: it may write over them.
     return near_identical(embeddings, threshold, overwrite=True), threshold, conditional
-
-
-def _source(table: ScoreTable, settings: ReportSettings) -> tuple[Any, str]:
-    """Where the images are, or None and why there are no pictures."""
-    if settings.images == "" or settings.thumbnails == 0:
-        return None, "It was made without pictures."
-    name = settings.images or table.settings.get("source", "")
-    try:
-        columns = settings.columns(table.settings.get("source_options", {}))
-        source = open_again(name, columns, outside=settings.outside)
-    except (ValueError, OSError, TypeError) as error:
-        if settings.images:
-            raise
-        return None, (
-            f"There are no pictures: the images are no longer where they were scored ({error}). "
-            "Say where they are with --images."
-        )
-    if isinstance(source, HubDataset) and not settings.images:
-        return None, (
-            f"There are no pictures: {name} would be downloaded for them. Ask for that with "
-            f"--images {name}."
-        )
-    return source, ""

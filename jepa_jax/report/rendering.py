@@ -13,7 +13,7 @@ from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.thumbnails import sample
 from jepa_jax.store.table import ScoreTable
 
-_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "table", "explore", "main")
+_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "table", "export", "explore", "main")
 # Classes, kinds of failures and groups that are written out; the explorer has the others.
 _MOST_CLASSES, _MOST_KINDS, _MOST_GROUPS = 1000, 50, 200
 _STRIP = 24

@@ -2,6 +2,8 @@
 by keyboard. Needs the system's `chromium` and `chromedriver` (Debian: chromium-driver)."""
 
 import csv
+import io
+import json
 import shlex
 import shutil
 
@@ -12,7 +14,9 @@ from tables import row, write_folder
 from typer.testing import CliRunner
 
 from jepa_jax.cli import app
+from jepa_jax.report.comparison_page import write_comparison
 from jepa_jax.report.html import ReportSettings, write_report
+from jepa_jax.report.pictures import Where
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -20,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CLASSES = ("cats", "dogs", "it's <b>")
-NONE, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+NONE, TIMES, ARROW = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}", "\N{RIGHTWARDS ARROW}"
 EVIL = "it's \"<img src=x onerror=document.title='hacked'>\" & $(touch x).png"
 
 
@@ -90,12 +94,16 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def page(chromium, report):
-    chromium.get(report.as_uri())
-    wait(chromium, "return document.documentElement.dataset.ready")
-    chromium.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
+    visit(chromium, report)
     yield chromium
     # Nothing on the way may have been an error or a refused load.
     assert chromium.get_log("browser") == []
+
+
+def visit(browser, path):
+    browser.get(path.as_uri())
+    wait(browser, "return document.documentElement.dataset.ready")
+    browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
 
 
 def wait(browser, script):
@@ -273,6 +281,16 @@ def test_the_command_shown_selects_what_is_shown(page, filters, expected):
     assert len(names) == min(expected, 100)
 
 
+def downloaded(browser, name):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    path = browser.downloads / name
+    WebDriverWait(browser, 20, 0.05).until(lambda _: path.exists() and path.stat().st_size)
+    text = path.read_bytes().decode()
+    path.unlink()
+    return text
+
+
 def test_the_list_can_be_downloaded(page):
     from selenium.webdriver.support.select import Select
 
@@ -280,15 +298,81 @@ def test_the_list_can_be_downloaded(page):
     fill(page, "#f-text", "onerror")
     wait_for_count(page, "1 image")
     one(page, "#download").click()
-    path = page.downloads / "selected.csv"
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    WebDriverWait(page, 20, 0.05).until(lambda _: path.exists() and path.stat().st_size)
-    with path.open(newline="", encoding="utf-8") as file:
-        (found,) = csv.DictReader(file)
+    (found,) = csv.DictReader(downloaded(page, "selected.csv").splitlines())
     assert found["id"] == f"cats/{EVIL}"
     assert float(found["score"]) == 100 - 100 / 3
     assert found["source"].endswith(f"photos/cats/{EVIL}")
+    assert (found["class"], found["width"], found["brightness"]) == ("cats", "40", "100")
+    one(page, "#download-ids").click()
+    assert downloaded(page, "selected.txt") == f"cats/{EVIL}\n"
+
+
+# What a cell, or a line, must not be: a formula, two lines, another cell.
+HOSTILE = ("=1+1.png", "+1.png", "-1.png", "@SUM(A1).png", "\t=1.png", 'a,"b".png', "=a\nb.png")
+HOSTILE += (
+    "\uff1d1.png",
+    "\x1b[31mred\x07.png",
+    '"quoted".png',
+    "<script>document.title=1</script>",
+)
+
+
+def test_hostile_names_do_nothing_in_the_lists(chromium, tmp_path):
+    rows = [row(id, float(i)) for i, id in enumerate(HOSTILE)] + [row("-2.png", None)]
+    folder = write_folder(tmp_path / "s", rows)
+    path = write_report(folder, tmp_path / "r.html", ReportSettings(images="")).path
+    visit(chromium, path)
+    one(chromium, "#download").click()
+    text = downloaded(chromium, "selected.csv")
+    found = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    formulas = tuple("=+-@\t\r\n\uff1d")
+    assert [cells[0].removeprefix("'") for cells in found] == [r["id"] for r in rows]
+    texts_of = [cell for cells in found for cell in cells if not is_number(cell)]
+    assert not [cell for cell in texts_of if cell.startswith(formulas)]
+    assert found[0][0] == "'=1+1.png"
+    # Numbers are numbers, and none is no text.
+    assert (found[1][3], found[-1][3]) == ("1", "")
+    one(chromium, "#download-ids").click()
+    lines = downloaded(chromium, "selected.txt").split("\n")[:-1]
+    ids = [json.loads(line) if line.startswith('"') else line for line in lines]
+    assert ids == [r["id"] for r in rows]
+    assert chromium.title.startswith("JEPA-SCORE of")
+    assert chromium.get_log("browser") == []
+
+
+def is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_two_runs_compared(chromium, tmp_path):
+    ids = [f"{'ab'[i % 2]}/{i}.png" for i in range(120)]
+    ids[3] = EVIL
+    first = write_folder(tmp_path / "1", [row(id, float(i)) for i, id in enumerate(ids)])
+    second = write_folder(tmp_path / "2", [row(id, -float(i)) for i, id in enumerate(ids[1:])])
+    path = write_comparison(first, second, tmp_path / "c.html", where=Where(images="")).path
+    visit(chromium, path)
+    wait_for_count(chromium, "120 images")
+    assert len(texts(chromium, "#scatter circle")) == 119
+    assert texts(chromium, "#strip-fell .value")[0] == "-100.0 points"
+    assert texts(chromium, "#strip-rose .move")[0] == f"0.0 % {ARROW} 100.0 %"
+    assert texts(chromium, "#results tbody th")[0] == "b/119.png"
+    one(chromium, "#results [data-sort='-change']").click()
+    assert texts(chromium, "#results tbody th")[0] == "b/1.png"
+    assert chromium.switch_to.active_element.text == "Change ▼"
+    one(chromium, "#alone button").click()
+    wait_for_count(chromium, "1 image")
+    one(chromium, "#download").click()
+    (line,) = csv.DictReader(downloaded(chromium, "compared.csv").splitlines())
+    assert (line["id"], line["score_a"], line["score_b"]) == ("a/0.png", "0", "")
+    one(chromium, "#filters [type=reset]").click()
+    fill(chromium, "#f-text", "onerror")
+    wait_for_count(chromium, "1 image")
+    assert texts(chromium, "#results tbody th") == [EVIL]
+    assert chromium.get_log("browser") == []
 
 
 def test_a_finding_leads_to_its_images(page):

@@ -55,6 +55,12 @@ function drawHistogram() {
 
 function drawRelation(place) {
   const data = facts.relations[Number(place.dataset.relation)];
+  const label = `Score against ${data.title.toLowerCase()} (${data.unit}), Spearman ${data.spearman.toFixed(2)}; the table below has its numbers`;
+  drawScatter(place, data, label, (row) => factOf(data.name, row), scoreOf, scoreText);
+}
+
+// Two quantities of all rows: points, or counts of cells where there are many; and a line of medians.
+function drawScatter(place, data, label, across, up, said) {
   const [width, height, left, right, top, bottom] = [420, 280, 48, 8, 10, 28];
   const to = data.logarithmic ? Math.log : (x) => x, back = data.logarithmic ? Math.exp : (u) => u;
   const points = [];
@@ -62,7 +68,7 @@ function drawRelation(place) {
   if (!range) {
     range = [Infinity, -Infinity, Infinity, -Infinity];
     for (let row = 0; row < total; row++) {
-      const u = to(factOf(data.name, row)), v = scoreOf(row);
+      const u = to(across(row)), v = up(row);
       if (!Number.isFinite(u) || Number.isNaN(v)) continue;
       points.push([row, u, v]);
       range = [Math.min(range[0], u), Math.max(range[1], u), Math.min(range[2], v), Math.max(range[3], v)];
@@ -71,7 +77,7 @@ function drawRelation(place) {
   const [x0, x1, y0, y1] = [range[0], range[1], range[2], range[3] > range[2] ? range[3] : range[2] + 1];
   const x = (u) => left + ((Math.min(x1, Math.max(x0, u)) - x0) / (x1 - x0 || 1)) * (width - left - right);
   const y = (v) => height - bottom - ((Math.min(y1, Math.max(y0, v)) - y0) / (y1 - y0)) * (height - top - bottom);
-  const chart = drawing(width, height, `Score against ${data.title.toLowerCase()} (${data.unit}), Spearman ${data.spearman.toFixed(2)}; the table below has its numbers`);
+  const chart = drawing(width, height, label);
   for (const tick of ticks(y0, y1, 5)) {
     chart.append(svg("line", { class: "axis", x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
       svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, String(tick)));
@@ -91,7 +97,7 @@ function drawRelation(place) {
   const list = points.map(([row]) => row);
   for (const [row, u, v] of points) {
     chart.append(svg("circle", { class: "point", cx: x(u).toFixed(1), cy: y(v).toFixed(1), r: points.length > 600 ? 2.5 : 3.5, onclick: () => openDetail(row, list) },
-      svg("title", {}, `${nameOf(row)}: ${scoreText(row)}`)));
+      svg("title", {}, `${nameOf(row)}: ${said(row)}`)));
   }
   const line = data.tenths.filter((tenth) => Number.isFinite(to(tenth[6]))).map(([, , , median, , , at]) => `${x(to(at)).toFixed(1)},${y(median).toFixed(1)}`);
   chart.append(svg("polyline", { class: "medians", points: line.join(" ") }));

@@ -91,13 +91,20 @@ function showPage(page = 0) {
     const list = el("ul", { class: "cards", "aria-label": "Images" });
     showCards(list, rows, found);
     results.replaceChildren(list);
-  } else results.replaceChildren(el("div", { class: "scroll" }, asTable(rows)));
+  } else results.replaceChildren(el("div", { class: "scroll" }, asTable(rows, tableColumns(), filter.sort, sortBy)));
   byId("pages").hidden = last === 1;
   byId("page").value = pageShown + 1;
   byId("page").max = last;
   byId("last").textContent = count(last);
   byId("previous").disabled = pageShown === 0;
   byId("next").disabled = pageShown === last - 1;
+}
+
+function sortBy(key) {
+  filter.sort = key;
+  byId("f-sort").value = key;
+  refresh();
+  focusOnOrder();
 }
 
 function writeFilter() {
@@ -129,18 +136,15 @@ function explore(wanted) {
   byId("h-explore").focus({ preventScroll: true });
 }
 
-function download() {
-  // A quote inside a quoted cell is doubled (RFC 4180).
-  const cell = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-  const lines = ["id,source,status,score,class"];
-  for (const row of found) {
-    const score = isScored(row) ? String(scoreOf(row)) : "";
-    lines.push([nameOf(row), pathOf(row), columns.status.at(row), score, columns.label.at(row)].map(cell).join(","));
-  }
-  const url = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
-  const link = el("a", { href: url, download: "selected.csv" });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10000);
+// What is known of a row, by the names of the scores' own columns where they have it.
+function exported() {
+  const cells = { id: nameOf, source: pathOf, status: (row) => columns.status.at(row), score: scoreOf };
+  for (const name of ["std_error", "conditional"]) if (has(name)) cells[name] = (row) => numberOf(name, row);
+  cells.class = (row) => columns.label.at(row);
+  cells.near_identical = (row) => (groupOf(row) < 0 ? NaN : groupOf(row) + 1);
+  for (const name of ["width", "height"]) if (has(name)) cells[name] = (row) => numberOf(name, row);
+  for (const { name } of facts.known) if (name !== "pixels") cells[name] = (row) => factOf(name, row);
+  return cells;
 }
 
 function listenToFilters() {
@@ -174,5 +178,6 @@ function listenToFilters() {
   byId("previous").addEventListener("click", () => turn(-1));
   byId("next").addEventListener("click", () => turn(1));
   byId("page").addEventListener("change", () => showPage(Number(byId("page").value) - 1));
-  byId("download").addEventListener("click", download);
+  byId("download").addEventListener("click", () => save("selected.csv", "text/csv", csvOf(found, exported())));
+  byId("download-ids").addEventListener("click", () => save("selected.txt", "text/plain", listOf(found)));
 }

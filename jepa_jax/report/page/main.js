@@ -36,11 +36,4 @@ async function start() {
   document.documentElement.dataset.ready = "yes";
 }
 
-start().catch((error) => {
-  const place = byId("trouble");
-  place.textContent = "DecompressionStream" in window
-    ? `This page could not be set up: ${error}`
-    : "This page needs a newer browser: one of 2023 or later (DecompressionStream).";
-  place.hidden = false;
-  console.error(error);
-});
+start().catch(tellTrouble);

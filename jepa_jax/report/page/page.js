@@ -66,3 +66,12 @@ function addCopyButtons() {
 
 // As a POSIX shell reads it back.
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
+function tellTrouble(error) {
+  const place = byId("trouble");
+  place.textContent = "DecompressionStream" in window
+    ? `This page could not be set up: ${error}`
+    : "This page needs a newer browser: one of 2023 or later (DecompressionStream).";
+  place.hidden = false;
+  console.error(error);
+}

@@ -20,6 +20,10 @@ function listOrders() {
   }
   orders.order = ["order of the source", ["first to last", "last to first"], (row) => row];
   orders.random = ["random", [""], (row) => Math.imul(row + 1, 2654435761) >>> 0];
+  offerOrders();
+}
+
+function offerOrders() {
   for (const [key, [title, [forwards, backwards]]] of Object.entries(orders)) {
     byId("f-sort").append(el("option", { value: key }, forwards ? `${title}, ${forwards}` : title));
     if (backwards) byId("f-sort").append(el("option", { value: `-${key}` }, `${title}, ${backwards}`));
@@ -58,18 +62,19 @@ function tableColumns() {
   ].filter(Boolean);
 }
 
-function asTable(rows) {
-  const heads = tableColumns().filter(([title]) => !hiddenColumns.has(title));
+// `all` are columns; `sort` is the order now, `onSort` is told of another one.
+function asTable(rows, all, sort, onSort) {
+  const heads = all.filter(([title]) => !hiddenColumns.has(title));
   const head = el("tr");
   for (const [title, kind, , order, first] of heads) {
-    const at = { [order]: "ascending", [`-${order}`]: "descending" }[filter.sort];
+    const at = { [order]: "ascending", [`-${order}`]: "descending" }[sort];
     const next = at ? (at === "ascending" ? `-${order}` : order) : first + order;
     const mark = at ? (at === "descending" ? " ▼" : " ▲") : "";
     head.append(el("th", { scope: "col", class: kind === "n" ? "n" : null, "aria-sort": order && at },
-      order ? el("button", { type: "button", "data-sort": next, onclick: () => sortBy(next) }, title + mark) : title));
+      order ? el("button", { type: "button", "data-sort": next, onclick: () => onSort(next) }, title + mark) : title));
   }
   const cell = (row, [title, kind, content]) => el(title === "Name" ? "th" : "td", { scope: title === "Name" ? "row" : null, class: kind || null }, content(row));
-  return el("table", {}, el("caption", { class: "hint" }, "Images; a name opens its details"), el("thead", {}, head),
+  return el("table", {}, el("caption", { class: "hint" }, "Images of this page"), el("thead", {}, head),
     el("tbody", {}, ...rows.map((row) => el("tr", {}, ...heads.map((head) => cell(row, head))))));
 }
 
@@ -86,11 +91,8 @@ function listColumns() {
   }
 }
 
-function sortBy(key) {
-  filter.sort = key;
-  byId("f-sort").value = key;
-  refresh();
-  // The header was made anew: the focus goes back to it.
+// The header was made anew: the focus goes back to it.
+function focusOnOrder() {
   for (const button of byId("results").querySelectorAll("th button")) {
     if (button.closest("th").hasAttribute("aria-sort")) button.focus();
   }

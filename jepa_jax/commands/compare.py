@@ -1,0 +1,57 @@
+"""`jepa-jax compare`: two folders of scores as one HTML file to look at."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jepa_jax.commands.options import AllowOutside, IdColumn, ImageColumn, Labels
+from jepa_jax.commands.terminal import Progressing, plain_errors, say
+from jepa_jax.object_stores import place
+
+
+def compare(
+    first: Annotated[
+        Any, typer.Argument(metavar="A", parser=place, help="A folder made by `score`.")
+    ],
+    second: Annotated[
+        Any, typer.Argument(metavar="B", parser=place, help="Another one, of the same images.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file; a report that is there is replaced.")] = Path(
+        "comparison.html"
+    ),
+    images: Annotated[
+        str | None, typer.Option(help="Where the images are now, if not where they were scored.")
+    ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
+    labels: Labels = "auto",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "",
+    image_column: ImageColumn = None,
+    id_column: IdColumn = None,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Compare two runs over the same images: which moved, how far, and what differs."""
+    with plain_errors() as command:
+        from jepa_jax.report.comparison_page import write_comparison
+        from jepa_jax.report.pictures import Where
+
+        if no_images and images is not None:
+            raise ValueError("--images and --no-images exclude each other")
+        where = Where("" if no_images else images, image_column, id_column, allow_outside)
+        with Progressing("thumbnails", command.stop) as progress:
+            written = write_comparison(
+                first,
+                second,
+                out,
+                where=where,
+                label_from=labels,
+                title=title,
+                on_start=progress.start,
+                on_row=progress.advance,
+            )
+        if written.lacks:
+            say(f"note: {written.lacks}", "yellow")
+        say(
+            f"{written.path}: {written.both} images in both, {written.pictures} pictures, "
+            f"{written.bytes / 1e6:.1f} MB. Open it in a browser."
+        )
