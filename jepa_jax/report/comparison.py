@@ -112,7 +112,7 @@ def _overlaps(one: np.ndarray, other: np.ndarray) -> list[Overlap]:
         count = round(share * len(one))
         if count:
             low, high = (
-                len(np.intersect1d(*(order[end] for order in orders)))
+                len(np.intersect1d(orders[0][end], orders[1][end]))
                 for end in (slice(count), slice(-count, None))
             )
             found.setdefault(count, Overlap(share, count, low, high))
