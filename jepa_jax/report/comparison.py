@@ -87,7 +87,8 @@ def compare(first: ScoreTable, second: ScoreTable) -> Comparison:
         ranks.append(rank)
     one, other = (values[both] for values in scores)
     correlation, same = spearman(one, other), same_order(one, other)
-    return Comparison(ids, *rows, *ranks, correlation, same, _overlaps(one, other))
+    overlaps = _overlaps(one, other)
+    return Comparison(ids, rows[0], rows[1], ranks[0], ranks[1], correlation, same, overlaps)
 
 
 def _occurrences(ids: Sequence[str]) -> list[tuple[str, int]]:
