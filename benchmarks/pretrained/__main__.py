@@ -48,7 +48,7 @@ def accuracy(args: argparse.Namespace) -> None:
     for folder in args.lower:
         precision = said_of(folder)["precision"]
         lower[precision] = accuracy.lower_precision(
-            exact, read(folder), precision, sizes, args.seeds
+            exact, read(folder), precision, sizes[-1], args.seeds
         )
     found |= {"encoder": args.name, "image_size": of["image_size"], "precisions": lower}
     found |= {"accuracy_seconds": time.perf_counter() - began}

@@ -43,6 +43,15 @@ def page(result: dict) -> str:
     if "clocks" in result:
         parts += [f"![accuracy against time]({result['stem']}.png)", *_clock(result, rows)]
     parts += ["## By products", LEGEND, accuracy_table(rows)]
+    parts += [
+        "## By groups",
+        "Each image held out, calibrated on others of all groups. `within`: the share of images "
+        "whose exact score is within so many of their own stated standard errors (.68 and .95 "
+        "where these are right).",
+        _groups(result["groups"]),
+        "Calibrated on all groups but this one: what `flagged` is for.",
+        _groups(result["unseen"]),
+    ]
     for precision, found in result.get("precisions", {}).items():
         parts += [
             f"## Products in {precision}",
@@ -84,6 +93,13 @@ def _clock(result: dict, rows: Sequence[Row]) -> list[str]:
 
 
 SHOWN = ("sd_share", "spearman", "spearman_pooled", "largest_auroc_shift")
+
+
+def _groups(rows: Sequence[Mapping]) -> str:
+    header = [("p", 0), ("group", 0), ("images", 0), ("bias", 1), ("rmse", 1)]
+    header += [("within 1 error", 2), ("1.96", 2), ("flagged", 2)]
+    names = ("p", "group", "images", "bias", "rmse", "coverage_1", "coverage_1.96", "flagged")
+    return table(header, [[r[name] for name in names] for r in rows])
 
 
 def rows_of(record: dict) -> dict:

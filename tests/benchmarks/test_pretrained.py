@@ -71,6 +71,7 @@ def test_a_page_says_times_beside_accuracy():
     ]
     result = {"encoder": "e", "image_size": 8, "images": {"animals": 3}, "live": 10, "seeds": 1}
     result |= {"score_sd": 1.0, "score_sd_pooled": 2.0, "rows": rows, "stem": "e-8"}
+    result |= {"groups": [], "unseen": []}
     taken = [{"method": m, "setting": s, "seconds": t} for (m, s), t in seconds.items()]
     result["clocks"] = {"8": taken, "16": taken}
     shown = pages.page(pages.rows_of(plain(result)))

@@ -21,7 +21,7 @@ class SketchCalibration:
     `cotangents` (p, K), orthonormal rows. A feature vector a is the concatenation over `blocks` of
     (block - `centres`) * `scales`; the score is `offset` + a @ `coefficients`. `projection` (F, n)
     gives the leverage |a|^2 - |a @ projection|^2, in units of `penalty`; `sigma` scales it to a
-    standard error. `novelty_*` are the same for the leverage with all blocks on an equal footing,
+    standard error. `novelty_*` are the same for the leverage of some blocks on an equal footing,
     whose excess over `novelty_limit` flags an image. `rank`: of the calibration's exact scores.
 
     >>> import numpy as np
@@ -43,7 +43,7 @@ class SketchCalibration:
     penalty: Float[Array, ""]
     sigma: Float[Array, ""]
     novelty_scales: dict[str, Array]
-    novelty_projection: Float[Array, "f n"]
+    novelty_projection: Float[Array, "g n"]
     novelty_penalty: Float[Array, ""]
     novelty_limit: Float[Array, ""]
     blocks: tuple[str, ...] = dataclasses.field(metadata={"static": True})
@@ -67,7 +67,7 @@ class Sketch:
 
     `std_error` is the standard error of prediction, from the leave-one-out residuals of the
     calibration and the image's leverage: it holds for images like the calibration's.
-    `flagged` says that an image is farther from these than any of them is from the others; its
+    `flagged` says that an image is farther from these than 98 % of them are from the others; its
     error is then not to be trusted. `bias_bound` is NaN. Where the p rows are fewer directions than
     p, so are J's than its rank: the score is -inf, the image flagged. Directions that J lacks
     elsewhere are not noticed.
@@ -113,7 +113,8 @@ class Sketch:
         blocks = features(jacobian, rows, c.blocks)
 
         def scaled(scales: Mapping[str, Array]) -> Array:
-            parts = [(blocks[name] - c.centres[name]) * scales[name] for name in c.blocks]
+            chosen = [name for name in c.blocks if name in scales]
+            parts = [(blocks[name] - c.centres[name]) * scales[name] for name in chosen]
             return jnp.concatenate(parts)
 
         highest = jax.lax.Precision.HIGHEST

@@ -28,6 +28,8 @@ _SHARES: dict[str, tuple[float, bool]] = {
 _SHARE_OF_OTHERS = (0.01, False)
 _PENALTIES = np.exp(np.arange(-9, 3, 0.5))
 _NOVELTY_PENALTY = 0.1
+# The share of images like the calibration's that are flagged.
+_FLAGGED = 0.02
 
 
 def spearman(a: Any, b: Any) -> float:
@@ -135,6 +137,10 @@ class SketchSamples:
         image of leverage v = |a|^2 - a A^T (A A^T + alpha I)^-1 A a^T is
         sigma sqrt(1 + 1/n + v / alpha), with sigma^2 = mean(r_i^2 / (1 - h_i)).
 
+        An image is `flagged` whose leverage, by the spectrum and the covariates that are logs of a
+        few sizes ("depth", "norms") alone, on an equal footing, exceeds what 2 % of the calibration
+        images have as seen by the others (of fewer than 50, the largest).
+
         `blocks`: "spectrum" and names of covariates (default: all). Raises `ValueError` on a
         `count` outside 1 to P, or an unknown block.
 
@@ -175,8 +181,13 @@ def _fit(
         scale = scale / np.sqrt(size) if size > 0 else 0 * scale
         scales[name], novelty_scales[name] = scale * np.sqrt(share), scale
 
+    # Thousands of coordinates of tokens and embeddings, all new in every image, hide what is new in
+    # the few that say how the image is processed.
+    few = [b for b in columns if _SHARES.get(b, _SHARE_OF_OTHERS)[1]] or list(columns)
+    novelty_scales = {name: novelty_scales[name] for name in few}
+
     def scaled(by: dict[str, np.ndarray]) -> np.ndarray:
-        return np.concatenate([(columns[b] - centres[b]) * by[b] for b in columns], axis=1)
+        return np.concatenate([(columns[b] - centres[b]) * by[b] for b in by], axis=1)
 
     n, mean = len(scores), scores.mean()
     a = scaled(scales)
@@ -213,7 +224,7 @@ def _fit(
         novelty_projection=single(novel.T @ (novel_vectors / novel_roots)),
         novelty_penalty=single(_NOVELTY_PENALTY),
         # Each image's novelty as seen by the others.
-        novelty_limit=single((1 / (1 - novelty)).max()),
+        novelty_limit=single(_conformal_limit(1 / (1 - novelty))),
         blocks=tuple(columns),
         rank=rank,
     )
@@ -223,6 +234,16 @@ def _fit(
         predictions=scores - left_out,
         std_errors=sigma / np.sqrt(1 - leverage),
     )
+
+
+def _conformal_limit(novelty: np.ndarray) -> float:
+    """What a new image like the n others exceeds with a probability of about `_FLAGGED`.
+
+    As conformal prediction from leave-one-out values (Barber et al., Ann. Statist. 2021): their
+    ceil((n + 1)(1 - _FLAGGED))-th smallest; the largest where n is too small for that.
+    """
+    n = len(novelty)
+    return np.sort(novelty)[min(n, int(np.ceil((n + 1) * (1 - _FLAGGED)))) - 1]
 
 
 def _inverse_spread(block: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Sketch, SketchSamples, jacobian
 from jepa_jax.estimators.sketch.features import features
+from jepa_jax.estimators.sketch.fitting import _conformal_limit
 from jepa_jax.estimators.sketch.measurement import Measurement, measure, restrict
 
 K, D = 24, 60
@@ -149,6 +150,42 @@ def test_images_unlike_the_calibrations_are_flagged(matrices, samples):
     broken = run(estimator, matrices[0] * jnp.nan)
     assert bool(broken.flagged)
     assert not np.isfinite(float(broken.log_volume))
+
+
+def test_what_is_new_in_a_few_numbers_is_not_hidden_by_many():
+    """Thousands of coordinates of tokens are new in every image; sizes are where it is processed
+    otherwise."""
+    rng = np.random.default_rng(0)
+
+    def images(count, norm=0.0):
+        tokens = rng.normal(size=(count, 600)).astype(np.float32)
+        return (
+            rng.uniform(0.5, 2, count),
+            rng.normal(norm, 1, (count, 3)).astype(np.float32),
+            tokens,
+        )
+
+    sizes, norms, tokens = images(200)
+    covariates = {"norms": norms, "tokens": tokens}
+    measured = Measurement(4 * np.log(sizes), sizes[:, None, None] * np.eye(2), covariates)
+    calibration = SketchSamples(np.eye(2, 4), measured, rank=4).fit(2).calibration
+
+    @jax.jit
+    @jax.vmap
+    def flagged(size, norms, tokens):
+        covariates = {"norms": norms, "tokens": tokens}
+        scaled = jacobian(lambda x: size * x, jnp.zeros(4), covariates=lambda: covariates)
+        return Sketch(calibration)(scaled).flagged
+
+    # 2 % are meant to be: with the chance of 400 images, and of the limit itself.
+    assert 0 < np.mean(flagged(*images(400))) < 0.05
+    assert np.mean(flagged(*images(50, norm=6.0))) == 1
+
+
+def test_of_few_images_the_farthest_is_the_limit():
+    values = np.random.default_rng(0).permutation(np.arange(1.0, 101))
+    assert _conformal_limit(values) == 99  # Of 101 with a new one, 2 are beyond.
+    assert _conformal_limit(values[values <= 49]) == 49
 
 
 def test_a_batch_gives_what_single_images_do(matrices, samples):
