@@ -29,9 +29,11 @@ from jepa_jax.xla import default_device
 # sums hundreds of products, whose rounding grows as a random walk, and adds to what came before.
 _UNITS_A_LAYER = 25
 _UNIT = 2.0**-24
-# Of the score in float64, relative: two libraries' rounding, at conditions up to 1e6, and what
-# `transformers` does in float32 all the same (it resizes positions in it). 1e-4 nats of 1,000.
-_SCORE = 1e-7
+# Of the score in float64, relative: what the parity tests have for every family. `transformers`
+# resizes DINOv2's positions in float32 all the same, which moves small models' scores by up to
+# 5e-10; pretrained ones have larger conditions.
+_SCORE = 1e-8
+_SCORE_RESIZED = 1e-7
 # Null directions, over the smallest live singular value: what a LayerNorm's epsilon leaves of them.
 _NULL = 3e-3
 # A score that takes longer is worth a calibration.
@@ -198,11 +200,12 @@ def _score(
     rank = len(double.live)
     expected = float(np.log(sigma[:rank]).sum())
     error = abs(double.score - expected) / abs(expected)
+    limit = _SCORE_RESIZED if reference.resizes_in_float32 else _SCORE
     yield Finding(
         name,
         f"{double.score:.6f} nats, {error:.1e} relative to {reference.name}",
-        f"at most {_SCORE}, float64",
-        "ok" if error <= _SCORE else "failed",
+        f"at most {limit}, float64",
+        "ok" if error <= limit else "failed",
     )
     beyond = float(sigma[rank] / sigma[rank - 1]) if rank < len(sigma) else 0.0
     yield Finding(

@@ -23,10 +23,12 @@ class NoReference(Exception):
 @runtime_checkable
 class Reference(Protocol):
     """A checkpoint in PyTorch, float64. `pixels`: (1, C, H, W). `patches_alone`: whether hidden
-    states are those leaving blocks, of patches, without what enters the first and other tokens."""
+    states are those leaving blocks, of patches, without what enters the first and other tokens.
+    `resizes_in_float32`: whether positions are resized in float32 for the encoder's input."""
 
     name: str
     patches_alone: bool
+    resizes_in_float32: bool
 
     def hidden_states(self, pixels: Any) -> list[np.ndarray]:
         """The tokens (T, D) entering the first block and leaving each."""
@@ -69,7 +71,14 @@ class _Transformers:
     def __init__(self, folder: Path, hub: dict, encoder: Encoder, torch: Any):
         import transformers
 
+        if encoder.config.rotary_in_time:
+            raise NoReference(
+                "the comparison with transformers is of encoders of images, not videos"
+            )
         self.name = f"transformers {transformers.__version__}"
+        stored = encoder.config.image_size
+        own = str(hub.get("model_type")).startswith("dinov2")
+        self.resizes_in_float32 = own and encoder.input_shape[:2] != (stored, stored)
         self.config = encoder.config
         named = getattr(transformers, str((hub.get("architectures") or [""])[0]), None)
         known = inspect.isclass(named) and issubclass(named, transformers.PreTrainedModel)
@@ -128,6 +137,7 @@ class _Timm:
     """A model of timm."""
 
     patches_alone = True
+    resizes_in_float32 = False
 
     def __init__(self, folder: Path, hub: dict, encoder: Encoder, torch: Any):
         import timm

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from jepa_jax import load_encoder
 from jepa_jax.checking import check
 from jepa_jax.checking.findings import sample_images
+from jepa_jax.checking.reference import load_reference
 
 PARITY = {"hidden layers", "score by Listing 1", "rank"}
 
@@ -37,6 +38,14 @@ def test_a_right_port_is_found_to_be_one(folder):
     name = "clip" if "clip" in folder.name else "dinov2"
     assert null[name] in found["null directions"].measured
     assert "exact takes" in found["method to ask for"].measured
+    assert found["score by Listing 1"].expected == "at most 1e-08, float64"
+
+
+def test_which_positions_transformers_resizes_in_float32(folder):
+    """DINOv2's, at another size than they are stored for."""
+    own, other = (load_reference(load_encoder(folder, image_size=size)) for size in (56, 28))
+    assert not own.resizes_in_float32
+    assert other.resizes_in_float32 == ("dinov2" in folder.name)
 
 
 def test_other_weights_are_found_out(folder, tmp_path):

@@ -14,6 +14,7 @@ from command_line import invoke
 from PIL import Image
 
 from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax.checking.reference import NoReference, load_reference
 from jepa_jax.data import Clips
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.families.vjepa2 import FAMILY
@@ -255,5 +256,7 @@ def test_a_folder_of_clips_has_a_score_a_clip(checkpoint, tmp_path):
     assert windows.exit_code == 2
     alone = invoke(*arguments, "--stride", 2)
     assert "--stride is of windows of clips: it needs --clips" in alone.stderr
+    with pytest.raises(NoReference, match="encoders of videos are not compared"):
+        load_reference(load_encoder(folder))  # What `jepa-jax check` then says.
     views = invoke(*arguments[:-1], tmp_path / "views", "--clips", 4, "--views", 2)
     assert "`views` are of images" in views.stderr
