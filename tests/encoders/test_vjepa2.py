@@ -256,7 +256,7 @@ def test_a_folder_of_clips_has_a_score_a_clip(checkpoint, tmp_path):
     assert windows.exit_code == 2
     alone = invoke(*arguments, "--stride", 2)
     assert "--stride is of windows of clips: it needs --clips" in alone.stderr
-    with pytest.raises(NoReference, match="encoders of videos are not compared"):
+    with pytest.raises(NoReference, match="of encoders of images, not videos"):
         load_reference(load_encoder(folder))  # What `jepa-jax check` then says.
     views = invoke(*arguments[:-1], tmp_path / "views", "--clips", 4, "--views", 2)
     assert "`views` are of images" in views.stderr
