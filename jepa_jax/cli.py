@@ -11,6 +11,7 @@ from jepa_jax.commands.check import check
 from jepa_jax.commands.compare import compare
 from jepa_jax.commands.encoders import encoders
 from jepa_jax.commands.evaluate import evaluate
+from jepa_jax.commands.export import export
 from jepa_jax.commands.loading import begin
 from jepa_jax.commands.merge import merge
 from jepa_jax.commands.report import report
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Plain help starts in half the time.
 )
 COMMANDS = (
-    *(score, show, merge, report, compare, select),
+    *(score, show, merge, report, compare, select, export),
     *(evaluate, calibrate, train, encoders, check),
 )
 for command in COMMANDS:

@@ -1,5 +1,6 @@
 """Selected rows as a text list, CSV, Parquet, or DataComp's array of uids."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ FORMATS = (".txt", ".csv", ".parquet", ".npy")
 _FORMULA = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
 
 
-def check_format(path: Path) -> None:
-    """Raises `ValueError` where the extension of `path` names no format, or `path` lies in a folder
-    of scores: a list there would be read as some of its rows."""
+def check_format(path: Path, formats: Sequence[str] = FORMATS) -> None:
+    """Raises `ValueError` where the extension of `path` is none of the `formats`, or `path` lies in
+    a folder of scores: a list there would be read as some of its rows."""
     check_apart(path)
-    if path.suffix.lower() not in FORMATS:
-        known = ", ".join(FORMATS)
+    if path.suffix.lower() not in formats:
+        known = ", ".join(formats)
         raise ValueError(f"the extension of {path} must be one of {known}, got {path.suffix!r}")
 
 
@@ -51,13 +52,19 @@ def write_selection(
         replace_text(path, text_list(names(table, chosen, paths=paths)))
         return
     rows = _rows(table, chosen, labels)
-    if suffix == ".parquet":
-        replace(path, lambda file: pq.write_table(rows, file, compression="zstd"))
-    elif suffix == ".csv":
-        replace_text(path, _csv(rows))
-    else:
+    if suffix == ".npy":
         uids = uid_array(_uids(rows))
         replace(path, lambda file: np.save(file, uids))
+    else:
+        write_rows(path, rows)
+
+
+def write_rows(path: Path, rows: pa.Table) -> None:
+    """Writes a table to `path`, whole or not at all: .csv or, by any other name, .parquet."""
+    if path.suffix.lower() == ".csv":
+        replace_text(path, _csv(rows))
+    else:
+        replace(path, lambda file: pq.write_table(rows, file, compression="zstd"))
 
 
 def formulas(table: ScoreTable, chosen: np.ndarray, labels: np.ndarray) -> list[str]:
