@@ -95,7 +95,9 @@ def make_rows(rows: int, work: Path, embeddings: bool, rng: np.random.Generator)
             vectors = centres[labels[part]] + decay * rng.normal(size=(len(part), K))
             vectors[: len(part) // 100] = vectors[-(len(part) // 100) :]  # 1 % are copies.
             columns["embedding"] = list(vectors.astype(np.float32))
-        table = pa.Table.from_pydict(columns, schema=schema(store))
+        fields = schema(store)
+        unknown = {name: [None] * len(part) for name in fields.names if name not in columns}
+        table = pa.Table.from_pydict(columns | unknown, schema=fields)
         path = shard_path(out, index // SETTINGS["shard_size"])
         pq.write_table(table, path, compression="zstd")
     return out

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -191,6 +192,13 @@ class Encoder:
         vit = self._model(state)
         rows, columns, _ = coordinates.shape
         return covariates(vit, self.rule, vit.tokens_at(coordinates), (rows, columns))
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """How an input lies in its image (`Preprocess.placement`); of a clip "other"."""
+        if self.config.frames is not None:
+            return {"cut": "other", "short_edge": 0, "side": 0}
+        return self._preprocess.placement
 
     def preprocess(self, image: Image.Image) -> Float[np.ndarray, "h w c"]:
         """One PIL image as the encoder's input: float32, (image_size, image_size, channels).

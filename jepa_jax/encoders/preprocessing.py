@@ -66,6 +66,27 @@ class Preprocess:
         return size["height"], size["width"]
 
     @property
+    def placement(self) -> dict[str, Any]:
+        """How an input lies in its image: what a map of its patches is a map of.
+
+        `cut`: "none", the input is the whole image, stretched; "centre", a square of `side` pixels
+        of the image resized to `short_edge`; "remainder", the image so resized but for what
+        patches of `side` pixels leave over at the right and the bottom; "other".
+        """
+        size = self._size
+        edge = size.get("shortest_edge") or 0
+        side = self.patch or self.usual_size[0]
+        unusual = not self.processor.do_resize or size.get("longest_edge")
+        if self.patch:
+            cut = "other" if unusual or not edge else "remainder"
+        elif self.processor.do_center_crop:
+            height, width = self.usual_size
+            cut = "other" if unusual or not edge or height != width else "centre"
+        else:
+            cut = "other" if unusual else "none"
+        return {"cut": cut, "short_edge": edge, "side": side}
+
+    @property
     def _size(self) -> Any:
         return self.overrides.get("size") or self.processor.size or {}
 

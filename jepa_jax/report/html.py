@@ -14,7 +14,7 @@ from jepa_jax.report.page_files import check_path, write_page
 from jepa_jax.report.pictures import Where, find_pictures
 from jepa_jax.report.rendering import Contents, render
 from jepa_jax.report.thumbnails import rows_to_show
-from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
+from jepa_jax.store.table import ScoreTable, read_embeddings, read_patches, read_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +97,7 @@ def write_report(
         threshold,
         conditional,
         pictures,
+        read_patches(folder, list(pictures)),
         lacks,
         settings.label_from,
         settings.title,

@@ -12,7 +12,7 @@ from jepa_jax.store.folder import check_apart
 from jepa_jax.version import __version__
 
 # From little to much, readable by the colour-blind and in grey: lightness grows all along.
-_STOPS = np.array([[12, 8, 54], [85, 20, 110], [168, 46, 95], [232, 103, 53], [250, 226, 130]])
+STOPS = np.array([[12, 8, 54], [85, 20, 110], [168, 46, 95], [232, 103, 53], [250, 226, 130]])
 _MARK = "jepa-jax"
 _OPACITY = 0.65
 _SIDE, _GAP, _LINE = 448, 16, 22
@@ -27,8 +27,8 @@ def colours(shares: Float[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "row
     """
     low, high = float(shares.min()), float(shares.max())
     level = (np.asarray(shares, float) - low) / (high - low or 1)
-    at = np.linspace(0, 1, len(_STOPS))
-    return np.stack([np.interp(level, at, stop) for stop in _STOPS.T], -1).round().astype(np.uint8)
+    at = np.linspace(0, 1, len(STOPS))
+    return np.stack([np.interp(level, at, stop) for stop in STOPS.T], -1).round().astype(np.uint8)
 
 
 def check_map_path(path: Path, image: Path) -> None:

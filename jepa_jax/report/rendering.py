@@ -9,11 +9,24 @@ from jepa_jax.report import conditional as neighbours
 from jepa_jax.report import facts as image_facts
 from jepa_jax.report import statistics, words
 from jepa_jax.report.page_files import page
+from jepa_jax.report.patch_map import STOPS
+from jepa_jax.report.patch_maps import pack_maps
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.thumbnails import sample
 from jepa_jax.store.table import ScoreTable
 
-_SCRIPTS = ("store", "page", "pictures", "charts", "detail", "table", "export", "explore", "main")
+_SCRIPTS = (
+    "store",
+    "page",
+    "maps",
+    "pictures",
+    "charts",
+    "detail",
+    "table",
+    "export",
+    "explore",
+    "main",
+)
 # Classes, kinds of failures and groups that are written out; the explorer has the others.
 _MOST_CLASSES, _MOST_KINDS, _MOST_GROUPS = 1000, 50, 200
 _STRIP = 24
@@ -24,8 +37,9 @@ class Contents:
     """What a report is made of.
 
     `labels`, `groups` (of `near_identical`, and its `threshold`; 0 without embeddings) and
-    `conditional` scores are of every row; `pictures` are thumbnails by row. `label_from`: how the
-    labels were asked for. `lacks`: what the page must say that it lacks.
+    `conditional` scores are of every row; `pictures` are thumbnails by row, most needed first, and
+    `maps` the shares of these images' patches. `label_from`: how the labels were asked for.
+    `lacks`: what the page must say that it lacks.
     """
 
     table: ScoreTable
@@ -34,6 +48,7 @@ class Contents:
     threshold: float
     conditional: np.ndarray
     pictures: dict[int, bytes]
+    maps: dict[int, np.ndarray]
     lacks: str
     label_from: str = "auto"
     title: str = ""
@@ -46,6 +61,8 @@ def render(contents: Contents) -> str:
     scores, std_errors = table.scores, table.numbers("std_error")
     scored = np.isfinite(scores)
     chunks, places = pack_pictures(pictures, len(table))
+    maps, known_maps = pack_maps(contents.maps, list(pictures), len(table))
+    known_maps |= {"placement": _placement(table), "colours": STOPS.tolist()}
     relations = image_facts.relations(table)
     summaries = statistics.classes(scores, labels) if len(set(labels)) > 1 else []
     failed = statistics.failures(table.status, table.rows["error"].to_pylist(), scored)
@@ -75,6 +92,7 @@ def render(contents: Contents) -> str:
         "sample": sample(scores, _STRIP).tolist(),
         "lowest": order[:_STRIP].tolist(),
         "highest": order[::-1][:_STRIP].tolist(),
+        "maps": known_maps,
         "alone": _lowest(conditional),
         "groups": _members(groups),
     }
@@ -106,8 +124,9 @@ def render(contents: Contents) -> str:
         sentences=words.describe_run(table.settings, table.facts),
         manifest=_flat({"settings": table.settings, "facts": table.facts}),
         facts=facts,
-        packed=pack(_columns(contents) | places),
+        packed=pack(_columns(contents) | places | maps),
         chunks=chunks,
+        maps=known_maps,
     )
 
 
@@ -138,6 +157,18 @@ def _columns(contents: Contents) -> dict[str, Any]:
     if np.isfinite(contents.conditional).any():
         columns["conditional"] = contents.conditional.astype(np.float32)
     return columns
+
+
+def _placement(table: ScoreTable) -> dict[str, Any] | None:
+    """How inputs lie in their images, where the manifest says it and a picture can show it."""
+    found = table.facts.get("placement")
+    numbers = ("short_edge", "side")
+    if not isinstance(found, dict) or not all(type(found.get(n)) is int for n in numbers):
+        return None
+    edge, side = (found[name] for name in numbers)
+    known = {"none": True, "centre": edge > 0 and side > 0, "remainder": edge > 0 and side > 0}
+    shown = known.get(str(found.get("cut")), False)
+    return {"cut": found["cut"], "short_edge": edge, "side": side} if shown else None
 
 
 def _lowest(conditional: np.ndarray) -> list[int]:

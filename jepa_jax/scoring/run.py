@@ -321,6 +321,7 @@ def _facts(scorer: BatchScorer) -> dict[str, Any]:
     """What the manifest records and does not lock, beside what the engine says."""
     return {
         "encoder": scorer.encoder.name,
+        "placement": scorer.encoder.placement,
         "version": __version__,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -1,7 +1,7 @@
 """A folder of scores as one table, its long columns left in the files."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -115,6 +115,36 @@ def read_stamps(folder: str | Place) -> list[str | None]:
         known = STAMP in table.column_names
         stamps += table[STAMP].to_pylist() if known else [None] * table.num_rows
     return stamps
+
+
+def read_patches(folder: str | Place, rows: Sequence[int]) -> dict[int, np.ndarray]:
+    """The maps of the patches' shares of these rows, (rows, columns) float16, by row.
+
+    Those that have none are left out. Memory: one shard's maps, and those asked for.
+
+    >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
+    >>> from jepa_jax.store.table import read_patches
+    >>> out = Path(tempfile.mkdtemp())
+    >>> kind = pa.list_(pa.list_(pa.float16()))
+    >>> rows = pa.table({"patches": pa.array([[[np.float16(1), np.float16(2)]], None], kind)})
+    >>> pq.write_table(rows, out / "scores-000000.parquet")
+    >>> read_patches(out, [0, 1])
+    {0: array([[1., 2.]], dtype=float16)}
+    """
+    maps: dict[int, np.ndarray] = {}
+    wanted, start = np.unique(np.asarray(rows, int)), 0
+    for path in shard_paths(place(folder)):
+        count = count_rows(path)
+        here = wanted[(wanted >= start) & (wanted < start + count)]
+        if len(here) and "patches" in column_names(path):
+            column = read_table(path, ["patches"])["patches"]
+            for row in here.tolist():
+                value = column[row - start].as_py()
+                if value:
+                    maps[row] = np.array(value, np.float16)
+        start += count
+    return maps
 
 
 def read_embeddings(folder: str | Place) -> np.ndarray | None:

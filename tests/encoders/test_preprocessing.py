@@ -53,6 +53,54 @@ def test_pixels_are_those_of_the_processor(tmp_path, settings, size):
     np.testing.assert_array_equal(found, expected.transpose(1, 2, 0))
 
 
+@pytest.mark.parametrize(
+    ("settings", "cut"),
+    [
+        (CROPPED, "centre"),
+        (SQUEEZED, "none"),
+        (CROPPED | {"size": {"height": 70, "width": 60}}, "other"),
+        (CROPPED | {"size": {"shortest_edge": 64, "longest_edge": 90}}, "other"),
+        (CROPPED | {"do_resize": False}, "other"),
+        (UNCROPPED, "remainder"),
+    ],
+)
+def test_where_an_input_lies_in_its_image(tmp_path, settings, cut):
+    plain = {"do_normalize": False, "do_rescale": False}
+    folder = processor_folder(tmp_path / "p", settings | plain)
+    preprocess = load_preprocess(folder, None, patch=14)
+    placement = preprocess.placement
+    assert placement["cut"] == cut
+    if cut == "other":
+        return
+    # Grey levels that say where a pixel was: across, and down.
+    width, height = 200, 120
+    across, down = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    levels = np.stack([across, down, 0 * across], -1).round().astype(np.uint8)
+    found = preprocess(Image.fromarray(levels), True)
+    scale = height / placement["short_edge"] if cut != "none" else 1
+    side = placement["side"] * scale
+    left, top, right, bottom = {
+        "centre": (
+            (width - side) / 2,
+            (height - side) / 2,
+            (width + side) / 2,
+            (height + side) / 2,
+        ),
+        "none": (0, 0, width, height),
+        # 42 x 70 pixels: patches of 14 leave nothing over.
+        "remainder": (0, 0, width, height),
+    }[cut]
+    step = (right - left) / found.shape[1], (bottom - top) / found.shape[0]
+    # Half a pixel of the input and one of the image, for rounding.
+    for value, expected, pixel in (
+        (found[0, 0, 0], left + step[0] / 2, step[0]),
+        (found[0, 0, 1], top + step[1] / 2, step[1]),
+        (found[-1, -1, 0], right - step[0] / 2, step[0]),
+        (found[-1, -1, 1], bottom - step[1] / 2, step[1]),
+    ):
+        assert value == pytest.approx(expected, abs=pixel / 2 + 1)
+
+
 def test_no_array_of_the_whole_image_is_made(tmp_path, monkeypatch):
     preprocess = load_preprocess(processor_folder(tmp_path / "p", CROPPED), None)
     sizes = []

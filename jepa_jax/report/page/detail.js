@@ -34,6 +34,7 @@ function details(row) {
   for (const { name, title, unit } of facts.known) {
     if (name !== "pixels" && !Number.isNaN(factOf(name, row))) lines.push([title, `${figures(factOf(name, row))} (${unit})`]);
   }
+  if (hasMap(row)) lines.push(["Volume", mapWords(row)]);
   lines.push(["Method", columns.method.at(row)]);
   const rank = numberOf("rank", row);
   if (!Number.isNaN(rank)) lines.push(["Singular values", count(rank)]);
@@ -57,6 +58,7 @@ function fillDetail() {
   const list = el("dl");
   for (const [name, value] of details(row)) list.append(el("dt", {}, name), el("dd", {}, value));
   const body = el("div", { class: "body" }, el("h2", { id: "detail-name" }, nameOf(row)), frame(row, `Picture of ${nameOf(row)}`), list);
+  if (hasMap(row)) body.append(el("div", { class: "wide" }, mapChoice("maps-of-one")), mapTable(row));
   const group = groupOf(row) >= 0 ? rowsOfGroup(groupOf(row)) : [];
   if (group.length) {
     const others = el("ul", { class: "cards strip" });

@@ -3,6 +3,7 @@
 async function start() {
   await loadRows();
   addCopyButtons();
+  offerMaps();
   drawHistogram();
   for (const key of ["lowest", "alone", "highest", "sample"]) {
     if (byId(`strip-${key}`)) showCards(byId(`strip-${key}`), facts[key]);

@@ -18,7 +18,10 @@ function picture(row, alt = "") {
 }
 
 function frame(row, alt = "") {
-  if (hasPicture(row)) return el("span", { class: "frame" }, picture(row, alt));
+  if (hasPicture(row)) {
+    const image = picture(row, alt);
+    return el("span", { class: hasMap(row) ? "frame mapped" : "frame" }, image, hasMap(row) ? overlay(image, row) : null);
+  }
   const why = isScored(row) ? "no picture in this report" : columns.error.at(row) || columns.status.at(row);
   return el("span", { class: "frame" }, el("span", { class: "why" }, why));
 }
