@@ -185,9 +185,9 @@ def page(found: list[dict[str, Any]]) -> str:
             "# Programs compiled for an H100 that is not there",
             "What XLA's compiler says of every program of the benchmark, without a device: its "
             "products by cuBLASLt and the types of their operands (counted once, however often "
-            "a loop runs them), those that it makes itself, the exchange between devices, and the "
-            "memory that it plans beside the arguments. Triton's products, which are tried out on "
-            "a device, are off: no time follows from this.",
+            "a loop runs them; TF32's operands are float32's), those that it makes itself, the "
+            "exchange between devices, and the memory that it plans beside the arguments. Triton's "
+            "products, which are tried out on a device, are off: no time follows from this.",
             table(header, lines),
         )
     )
@@ -213,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     command = (
         f"python -m benchmarks.accelerator.deviceless --only {args.only} --devices {args.devices}"
     )
-    write(args.out, "deviceless", command, {"target": H100.split(), "rows": found}, shown)
+    write(args.out, "deviceless", command, {"target": H100, "rows": found}, shown)
     print(shown)
 
 

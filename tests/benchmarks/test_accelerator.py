@@ -3,11 +3,12 @@
 import json
 import math
 import time
+import types
 
 import pytest
 from typechecked import unchecked
 
-from benchmarks.accelerator import parts, scores
+from benchmarks.accelerator import deviceless, parts, scores
 from benchmarks.accelerator.__main__ import main
 from benchmarks.accelerator.page import page, roofline, suggested_elements
 from benchmarks.accelerator.subjects import SUBJECTS, encoder_of
@@ -130,3 +131,31 @@ def test_a_share_of_the_roofline():
     row = {"precision": "bf16", "flop_an_image": 2e12, "bytes_an_image": 3e9, "seconds": 6.0}
     assert roofline(row, rows) == pytest.approx(0.5)
     assert math.isnan(roofline(row | {"precision": "tf32", "bytes_an_image": None}, rows))
+
+
+def test_what_a_compiled_program_says_of_its_products():
+    """By the types of the operands; lines as XLA writes them."""
+
+    class Compiled:
+        def as_text(self):
+            call = 'custom_call_target="__cublas$lt$matmul", backend_config={}'
+            return f"""
+  %a.1 = bf16[8,16]{{1,0}} fusion(%p), kind=kLoop
+  %b = bf16[16,4]{{1,0}} parameter(1)
+  %c = f32[8,8]{{1,0}} parameter(2)
+  %d = (f32[8,4]{{1,0}}, s8[4]{{0}}) custom-call(%a.1, %b), {call}
+  %e = (f32[8,8]{{1,0}}, s8[4]{{0}}) custom-call(%c, %c), {call}
+  %f = f32[8,8]{{1,0}} dot(%c, %c), lhs_contracting_dims={{1}}
+  %g = f32[8,8]{{1,0}} all-reduce(%c), to_apply=%add
+"""
+
+        def memory_analysis(self):
+            return types.SimpleNamespace(temp_size_in_bytes=2e6, argument_size_in_bytes=1e6)
+
+    found = deviceless.facts(Compiled())
+    assert found["products"] == {"bf16": 1, "f32": 1}
+    assert (found["other_products"], found["collectives"]) == (1, 1)
+    row = {"encoder": "e", "method": "exact", "precision": "bf16", "devices": 1, "batch": 2}
+    shown = deviceless.page([row | {"chunk": 3} | found, row | {"chunk": 4, "failed": "no room"}])
+    assert "| e | exact | bf16 | 1 | 2 | 3 | 1 bf16, 1 f32 | 1 | 1 | 2 |  |" in shown
+    assert "| no room |" in shown
