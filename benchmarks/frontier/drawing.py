@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.frontier.rows import Row
 from benchmarks.shared.pyplot import pyplot
 
-# One a method, distinguishable by colour-blind readers (Okabe and Ito), and a marker each.
+# One a method, distinguishable by colour-blind readers (Okabe and Ito; Tol), and a marker each.
 STYLES = {
     "Sketch": ("#0072B2", "o"),
     "Sketch, without depth": ("#E69F00", "X"),
@@ -15,6 +15,8 @@ STYLES = {
     "Lanczos": ("#D55E00", "^"),
     "Hutchinson": ("#009E73", "D"),
     "XTrace": ("#CC79A7", "P"),
+    "Lanczos, Nystrom-preconditioned": ("#332288", "<"),
+    "randomised SVD, top values": ("#882255", "h"),
 }
 
 

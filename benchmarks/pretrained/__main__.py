@@ -94,7 +94,7 @@ def seconds(args: argparse.Namespace) -> None:
     save(args.out, before, before["commands"] | {name: command})
     result = pages.rows_of(before)
     panels = {
-        f"{args.name}, times at {size} px": pages.timed(result["rows"], seconds)
+        f"{args.name}, times at {size} px": pages.drawn(result["rows"], seconds)
         for size, seconds in result["clocks"].items()
     }
     draw(stem.with_suffix(".png"), panels, "time / time of exact")

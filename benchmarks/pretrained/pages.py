@@ -23,6 +23,14 @@ def timed(rows: Sequence[Row], seconds: Seconds) -> list[Row]:
     return found
 
 
+def drawn(rows: Sequence[Row], seconds: Seconds) -> list[Row]:
+    """The rows of a figure: `timed`, of the sketches those with the largest calibration."""
+    found = timed(rows, seconds)
+    size = lambda r: int(r.setting.split(", ")[1].split()[0]) if r.method == "Sketch" else 0
+    largest = max(map(size, found))
+    return [r for r in found if r.method != "Sketch" or size(r) == largest]
+
+
 def _key(r: Row) -> tuple[str, str]:
     # A sketch's time does not depend on the images that it was calibrated on.
     return r.method, r.setting.split(", ")[0] if r.method == "Sketch" else r.setting
