@@ -1,31 +1,34 @@
 """The report in a real browser: it fills itself without errors, filters, sorts, and is reachable
-by keyboard. Needs the system's `chromium` and `chromedriver` (Debian: chromium-driver)."""
+by keyboard."""
 
 import csv
-import io
-import json
 import shlex
-import shutil
 
 import numpy as np
 import pytest
+from browser import (
+    EVIL,
+    downloaded,
+    fill,
+    in_a_browser,
+    one,
+    shown_values,
+    texts,
+    visit,
+    wait,
+    wait_for_count,
+)
 from PIL import Image
-from tables import FACTS, row, write_folder
+from tables import row, write_folder
 from typer.testing import CliRunner
 
 from jepa_jax.cli import app
-from jepa_jax.report.comparison_page import write_comparison
 from jepa_jax.report.html import ReportSettings, write_report
-from jepa_jax.report.pictures import Where
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no chromium and chromedriver on the PATH"
-)
+pytestmark = in_a_browser
 
 CLASSES = ("cats", "dogs", "it's <b>")
 NONE, TIMES, ARROW = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}", "\N{RIGHTWARDS ARROW}"
-EVIL = "it's \"<img src=x onerror=document.title='hacked'>\" & $(touch x).png"
 
 
 @pytest.fixture(scope="module")
@@ -68,71 +71,12 @@ def report(scores):
     return path
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",  # Tests may run as root, as in a container.
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--window-size=1200,900",
-    ):
-        options.add_argument(argument)
-    downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, Service(DRIVER))
-    browser.downloads = downloads
-    yield browser
-    browser.quit()
-
-
 @pytest.fixture
 def page(chromium, report):
     visit(chromium, report)
     yield chromium
     # Nothing on the way may have been an error or a refused load.
     assert chromium.get_log("browser") == []
-
-
-def visit(browser, path):
-    browser.get(path.as_uri())
-    wait(browser, "return document.documentElement.dataset.ready")
-    browser.execute_script("document.documentElement.style.scrollBehavior = 'auto'")
-
-
-def wait(browser, script):
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    return WebDriverWait(browser, 20, 0.05).until(lambda b: b.execute_script(script))
-
-
-def one(browser, selector):
-    return browser.find_element("css selector", selector)
-
-
-def texts(browser, selector):
-    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
-    return browser.execute_script(script, selector)
-
-
-def fill(browser, selector, text):
-    field = one(browser, selector)
-    field.clear()
-    field.send_keys(text)
-
-
-def wait_for_count(browser, expected):
-    wait(browser, f"return document.getElementById('count').textContent.startsWith('{expected} ')")
-
-
-def shown_values(browser):
-    return [float(text.split()[0]) for text in texts(browser, "#results .card .value")]
 
 
 def test_it_opens_filled_and_without_errors(page):
@@ -281,16 +225,6 @@ def test_the_command_shown_selects_what_is_shown(page, filters, expected):
     assert len(names) == min(expected, 100)
 
 
-def downloaded(browser, name):
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    path = browser.downloads / name
-    WebDriverWait(browser, 20, 0.05).until(lambda _: path.exists() and path.stat().st_size)
-    text = path.read_bytes().decode()
-    path.unlink()
-    return text
-
-
 def test_the_list_can_be_downloaded(page):
     from selenium.webdriver.support.select import Select
 
@@ -305,74 +239,6 @@ def test_the_list_can_be_downloaded(page):
     assert (found["class"], found["width"], found["brightness"]) == ("cats", "40", "100")
     one(page, "#download-ids").click()
     assert downloaded(page, "selected.txt") == f"cats/{EVIL}\n"
-
-
-# What a cell, or a line, must not be: a formula, two lines, another cell.
-HOSTILE = ("=1+1.png", "+1.png", "-1.png", "@SUM(A1).png", "\t=1.png", 'a,"b".png', "=a\nb.png")
-HOSTILE += (
-    "\uff1d1.png",
-    "\x1b[31mred\x07.png",
-    '"quoted".png',
-    "<script>document.title=1</script>",
-)
-
-
-def test_hostile_names_do_nothing_in_the_lists(chromium, tmp_path):
-    rows = [row(id, float(i)) for i, id in enumerate(HOSTILE)] + [row("-2.png", None)]
-    folder = write_folder(tmp_path / "s", rows)
-    path = write_report(folder, tmp_path / "r.html", ReportSettings(images="")).path
-    visit(chromium, path)
-    one(chromium, "#download").click()
-    text = downloaded(chromium, "selected.csv")
-    found = list(csv.reader(io.StringIO(text, newline="")))[1:]
-    formulas = tuple("=+-@\t\r\n\uff1d")
-    assert [cells[0].removeprefix("'") for cells in found] == [r["id"] for r in rows]
-    texts_of = [cell for cells in found for cell in cells if not is_number(cell)]
-    assert not [cell for cell in texts_of if cell.startswith(formulas)]
-    assert found[0][0] == "'=1+1.png"
-    # Numbers are numbers, and none is no text.
-    assert (found[1][3], found[-1][3]) == ("1", "")
-    one(chromium, "#download-ids").click()
-    lines = downloaded(chromium, "selected.txt").split("\n")[:-1]
-    ids = [json.loads(line) if line.startswith('"') else line for line in lines]
-    assert ids == [r["id"] for r in rows]
-    assert chromium.title.startswith("JEPA-SCORE of")
-    assert chromium.get_log("browser") == []
-
-
-def is_number(text):
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def test_two_runs_compared(chromium, tmp_path):
-    ids = [f"{'ab'[i % 2]}/{i}.png" for i in range(120)]
-    ids[3] = EVIL
-    first = write_folder(tmp_path / "1", [row(id, float(i)) for i, id in enumerate(ids)])
-    second = write_folder(tmp_path / "2", [row(id, -float(i)) for i, id in enumerate(ids[1:])])
-    path = write_comparison(first, second, tmp_path / "c.html", where=Where(images="")).path
-    visit(chromium, path)
-    wait_for_count(chromium, "120 images")
-    assert len(texts(chromium, "#scatter circle")) == 119
-    assert texts(chromium, "#strip-fell .value")[0] == "-100.0 points"
-    assert texts(chromium, "#strip-rose .move")[0] == f"0.0 % {ARROW} 100.0 %"
-    assert texts(chromium, "#results tbody th")[0] == "b/119.png"
-    one(chromium, "#results [data-sort='-change']").click()
-    assert texts(chromium, "#results tbody th")[0] == "b/1.png"
-    assert chromium.switch_to.active_element.text == "Change ▼"
-    one(chromium, "#alone button").click()
-    wait_for_count(chromium, "1 image")
-    one(chromium, "#download").click()
-    (line,) = csv.DictReader(downloaded(chromium, "compared.csv").splitlines())
-    assert (line["id"], line["score_a"], line["score_b"]) == ("a/0.png", "0", "")
-    one(chromium, "#filters [type=reset]").click()
-    fill(chromium, "#f-text", "onerror")
-    wait_for_count(chromium, "1 image")
-    assert texts(chromium, "#results tbody th") == [EVIL]
-    assert chromium.get_log("browser") == []
 
 
 def test_a_finding_leads_to_its_images(page):
@@ -467,50 +333,3 @@ def contrast(one, other):
         linear = np.where(linear <= 0.04045, linear / 12.92, ((linear + 0.055) / 1.055) ** 2.4)
         lights.append(linear @ [0.2126, 0.7152, 0.0722])
     return (max(lights) + 0.05) / (min(lights) + 0.05)
-
-
-@pytest.fixture(scope="module")
-def mapped(tmp_path_factory):
-    """Pictures of 40 x 20 pixels, of whose middle square (20 of a short edge of 25) maps are."""
-    work = tmp_path_factory.mktemp("mapped")
-    (work / "in").mkdir()
-    rows = []
-    for i in range(3):
-        Image.new("RGB", (40, 20), "white").save(work / "in" / f"{i}.png")
-        patches = [[np.float16(0), np.float16(0)], [np.float16(0), np.float16(4 + i)]]
-        rows.append(row(f"{i}.png", float(i), patches=patches))
-    facts = FACTS | {"placement": {"cut": "centre", "short_edge": 25, "side": 20}}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tables.FACTS", facts)
-        folder = write_folder(work / "s", rows, ("patches",), source=str(work / "in"))
-    return write_report(folder, work / "r.html").path
-
-
-def test_a_map_lies_where_the_encoder_looked_and_is_a_table_too(chromium, mapped):
-    visit(chromium, mapped)
-    card = "#strip-lowest .card"
-    wait(chromium, f"const i = document.querySelector('{card} img'); return i.naturalWidth > 0")
-    assert not one(chromium, f"{card} canvas").is_displayed()
-    one(chromium, "#maps input[value=over]").click()
-    assert one(chromium, f"{card} canvas").is_displayed()
-    pixels = (
-        f"const c = document.querySelector('{card} canvas');"
-        "return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
-    )
-    # The middle square has 16 of 20 pixels: 12 to 28 across, 2 to 18 down.
-    places = [(11, 10), (12, 3), (27, 17), (28, 10), (20, 1)]
-    seen = np.array(chromium.execute_script(pixels)).reshape(20, 40, 4)
-    found = [seen[y, x] for x, y in places]
-    assert [bool(p[3]) for p in found] == [False, True, True, False, False]
-    ramp = chromium.execute_script("return JSON.parse(document.getElementById('facts').text).maps")
-    for pixel, colour in ((found[1], ramp["colours"][0]), (found[2], ramp["colours"][-1])):
-        assert np.abs(pixel[:3] - colour).max() <= 2
-    one(chromium, "#maps input[value=alone]").click()
-    size = f"const c = document.querySelector('{card} canvas'); return [c.width, c.height]"
-    assert chromium.execute_script(size) == [2, 2]
-    one(chromium, card).click()
-    said = dict(zip(texts(chromium, "#detail dt"), texts(chromium, "#detail dd"), strict=True))
-    assert said["Volume"] == ("half of it from 1 of 4 patches; most, 100.0 %, from row 2, column 2")
-    assert texts(chromium, "#detail .patches td") == ["0.0", "0.0", "0.0", "100.0"]
-    assert one(chromium, "#detail [value=alone]").is_selected()
-    assert chromium.get_log("browser") == []
