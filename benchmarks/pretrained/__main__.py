@@ -5,7 +5,7 @@
     python -m benchmarks.pretrained accuracy --jacobians FOLDER [--lower FOLDER ...]
         [--calibration 128,256] [--seeds 2] [--out FOLDER]
     python -m benchmarks.pretrained seconds --encoder FOLDER --image-size 112 --jacobians FOLDER
-        [--repeats 5] [--out FOLDER]
+        [--repeats 5] [--without-others] [--out FOLDER]
 
 `record` measures the exact Jacobian of every image, K VJPs each, and keeps a file of it; a killed
 one goes on where it was, and parts may run beside each other. `accuracy` runs every method on them;
@@ -79,10 +79,12 @@ def seconds(args: argparse.Namespace) -> None:
     image = encoder.preprocess(Image.effect_noise((256, 256), 50).convert("RGB"))
     with numerics("highest"):
         sketches = clocks.calibration_of(read(args.jacobians), COUNTS)
-        found = clocks.clock(encoder, Path(args.encoder), image, sketches, args.repeats)
+        found = clocks.clock(
+            encoder, Path(args.encoder), image, sketches, args.repeats, not args.without_others
+        )
     command = (
         f"python -m {__package__} seconds --encoder {args.name} --image-size {args.image_size} "
-        f"--jacobians FOLDER --repeats {args.repeats}"
+        f"--jacobians FOLDER --repeats {args.repeats}" + " --without-others" * args.without_others
     )
     before["clocks"] = before.get("clocks", {}) | {
         str(args.image_size): [
@@ -146,6 +148,9 @@ def main(arguments: list[str] | None = None) -> None:
             command.add_argument("--seeds", type=int, default=2)
         if work is seconds:
             command.add_argument("--repeats", type=int, default=5, help="turns to time")
+            command.add_argument(
+                "--without-others", action="store_true", help="Listing 1, exact and sketches alone"
+            )
     args = parser.parse_args(arguments)
     args.work(args)
 

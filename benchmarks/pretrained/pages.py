@@ -76,12 +76,15 @@ def _clock(result: dict, rows: Sequence[Row]) -> list[str]:
     clocks: Mapping[str, Seconds] = result["clocks"]
     perfect = dict.fromkeys(SHOWN, None)
     shown = [Row(*LISTING_1, 0, 0, perfect)]
-    shown += [r for r in rows if all(_key(r) in seconds for seconds in clocks.values())]
+    shown += [r for r in rows if any(_key(r) in seconds for seconds in clocks.values())]
     lines = []
     for r in shown:
         line: list[object] = [r.method, r.setting]
         for seconds in clocks.values():
-            taken, listing = seconds[_key(r)], seconds[LISTING_1]
+            taken, listing = seconds.get(_key(r)), seconds[LISTING_1]
+            if taken is None:
+                line += [None, None]
+                continue
             ratios = [a / b for a, b in zip(listing, taken, strict=True)]
             line += [statistics.median(taken), statistics.median(ratios)]
         lines.append(line + [r.figures[name] for name in SHOWN])
@@ -89,7 +92,7 @@ def _clock(result: dict, rows: Sequence[Row]) -> list[str]:
     for size in clocks:
         header += [(f"s, {size} px", 2), ("times Listing 1", 1)]
     header += [("error's sd / score's sd", 3), ("Spearman", 4), ("pooled", 4), ("AUROC shift", 3)]
-    turns = len(next(iter(clocks.values()))[LISTING_1])
+    turns = " and ".join(str(len(seconds[LISTING_1])) for seconds in clocks.values())
     return [
         "## By the clock",
         "Seconds of one image in one process on all cores, medians of "

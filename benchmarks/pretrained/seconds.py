@@ -61,8 +61,10 @@ def clock(
     image: np.ndarray,
     sketches: dict[int, Sketch],
     repeats: int,
+    others: bool = True,
 ) -> dict[tuple[str, str], list[float]]:
-    """Seconds of every method in each of `repeats` turns, by (name, setting).
+    """Seconds of every method in each of `repeats` turns, by (name, setting); without `others`, of
+    Listing 1, exact and the sketches.
 
     One process and one image at a time, as many threads as there are cores; Listing 1 in another
     process. What compiles is not counted.
@@ -76,10 +78,10 @@ def clock(
     add("Exact", "", lambda j, key, _: Exact()(j, key))
     for p, sketch in sketches.items():
         add("Sketch", f"p = {p}", lambda j, key, e: e(j), sketch)
-    for estimator in CLASSICAL:
+    for estimator in CLASSICAL if others else ():
         add("Lanczos", settings_of(estimator), lambda j, key, _, e=estimator: e(j, key))
     for name, setting, _, score in rivals(next(iter(sketches.values())).calibration.rank):
-        if name in RIVALS:
+        if others and name in RIVALS:
             add(name, setting, lambda j, key, _, score=score: score(j, key))
     parts = batches(image[None], 1)
     for batched, argument in works.values():
