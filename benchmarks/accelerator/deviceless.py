@@ -50,7 +50,7 @@ runtime_version { major: 13 minor: 0 patch: 0 }
 device_description_str: "NVIDIA H100 80GB HBM3"
 """
 _COLLECTIVES = r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)\S*\("
-# A library's product: its result and the types of its operands follow in the definition.
+# A library's product; the types of its operands are in their own definitions.
 _PRODUCT = re.compile(
     r"= (?P<result>.*?) custom-call\((?P<operands>.*?)\).*__cublas\$(lt\$)?matmul"
 )

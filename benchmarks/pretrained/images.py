@@ -1,6 +1,5 @@
 """The images: Debian's stamps (cut-out photographs and drawings), and what Python packages hold."""
 
-import functools
 import itertools
 from pathlib import Path
 
@@ -52,12 +51,3 @@ def _stamps(root: Path, group: str, folders: tuple[str, ...], most: int) -> list
 
 def _variant(name: str) -> bool:
     return Path(name).stem.endswith(("_mirror", "_flip", "_mirror_flip"))
-
-
-@functools.cache
-def group_sizes(stamps: Path) -> dict[str, int]:
-    """How many images of each group there are."""
-    found: dict[str, int] = {}
-    for record in records(stamps, 10**9, 1):
-        found[record.source] = found.get(record.source, 0) + 1
-    return found

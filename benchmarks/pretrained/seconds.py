@@ -6,15 +6,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import jax
 import numpy as np
 
-from benchmarks.frontier.methods import settings_of
+from benchmarks.frontier import methods
 from benchmarks.frontier.rivals import rivals
 from benchmarks.frontier.wall_clock import apply, batches, compiled
 from benchmarks.pretrained.recording import Recorded
-from jepa_jax import Encoder, Exact, Lanczos, Scorer, Sketch, SketchSamples
-from jepa_jax.estimators.sketch.measurement import Measurement, choose_and_restrict
+from jepa_jax import Encoder, Exact, Lanczos, Scorer, Sketch
+from jepa_jax.estimators.sketch.measurement import Measurement
 
 LISTING_1 = ("Listing 1 (PyTorch)", "")
 CLASSICAL = (Lanczos(10, 1), Lanczos(20, 1), Lanczos(20, 4))
@@ -42,16 +41,9 @@ def listing1(folder: str, image: np.ndarray) -> float:
 def calibration_of(found: Recorded, counts: Sequence[int]) -> dict[int, Sketch]:
     """Sketches by so many cotangents, calibrated on all recorded images."""
     live = found.roots.shape[1] - found.nulls.shape[2]
-    parts = (
-        Measurement(
-            np.float32(found.scores[i]),
-            found.roots[i],
-            {name: block[i] for name, block in found.covariates.items()},
-        )
-        for i in range(len(found.ids))
-    )
-    omega, kept = choose_and_restrict(parts, max(counts))
-    samples = SketchSamples(omega, jax.tree.map(lambda *leaves: np.stack(leaves), *kept), live)
+    measured = Measurement(found.scores.astype(np.float32), found.roots, {})
+    images = np.arange(len(found.ids))
+    samples = methods.sample(measured, found.covariates, images, max(counts), 0, live)
     return {p: Sketch(samples.fit(p).calibration) for p in counts}
 
 
@@ -79,7 +71,7 @@ def clock(
     for p, sketch in sketches.items():
         add("Sketch", f"p = {p}", lambda j, key, e: e(j), sketch)
     for estimator in CLASSICAL if others else ():
-        add("Lanczos", settings_of(estimator), lambda j, key, _, e=estimator: e(j, key))
+        add("Lanczos", methods.settings_of(estimator), lambda j, key, _, e=estimator: e(j, key))
     for name, setting, _, score in rivals(next(iter(sketches.values())).calibration.rank):
         if others and name in RIVALS:
             add(name, setting, lambda j, key, _, score=score: score(j, key))
