@@ -146,7 +146,6 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name == "given":
-            parameters.append(parameter.replace(annotation=typer.Context))
             continue
         if parameter.name != "method_settings":
             parameters.append(parameter.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD))
@@ -161,16 +160,22 @@ def with_method_settings(command: Callable[..., None]) -> Callable[..., None]:
                     name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=option
                 )
             )
+    wants_given = "given" in inspect.signature(command).parameters
+    if wants_given:  # The last, and by default none: a command is a function, too.
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter("given", kind, default=None, annotation=typer.Context))
     signature = inspect.Signature(parameters)
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         bound = signature.bind(*args, **kwargs)
+        called_with = frozenset(bound.arguments)
         bound.apply_defaults()
         values = {name: bound.arguments.pop(name) for name in meanings}
         settings = {name: value for name, value in values.items() if value is not None}
-        if "given" in bound.arguments:
-            bound.arguments["given"] = _given(bound.arguments["given"])
+        if wants_given:
+            context = bound.arguments["given"]
+            bound.arguments["given"] = called_with if context is None else _given(context)
         command(**bound.arguments, method_settings=settings)
 
     del run.__wrapped__  # Its own signature is the one that counts.
