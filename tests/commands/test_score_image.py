@@ -10,6 +10,7 @@ from PIL import Image
 from tables import row, write_folder
 
 from jepa_jax.commands import half_blocks
+from jepa_jax.commands.options import with_method_settings
 
 SCORES = [-400.0, -300.0, -200.0, -100.0, -50.0, 0.0, 50.0, 100.0, 200.0, 300.0]
 
@@ -121,3 +122,19 @@ def test_without_colours_it_is_characters(monkeypatch):
     monkeypatch.setattr(half_blocks, "results", lambda: Console(file=file, color_system=None))
     half_blocks.print_cells([], np.array([[0.0, 1.0], [0.5, 0.25]]))
     assert file.getvalue().splitlines() == ["  @@", "==::"]
+
+
+def test_a_command_called_as_a_function_knows_what_it_was_called_with():
+    """As `make demo` calls it, without a command line."""
+    seen = {}
+
+    def command(given, source, out=None, limit=3, *, method_settings):
+        seen.update(given=given, source=source, limit=limit, settings=method_settings)
+
+    with_method_settings(command)("photos", limit=4)
+    assert seen == {
+        "given": {"source", "limit"},
+        "source": "photos",
+        "limit": 4,
+        "settings": {},
+    }
