@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.options import Labels, Scores
-from jepa_jax.commands.terminal import plain_errors, say
+from jepa_jax.commands.terminal import plain_errors, say, warn_of_formulas
 
 
 def export(
@@ -23,7 +23,7 @@ def export(
         ),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="All rows as .csv, without lists.")
+        Path | None, typer.Option(metavar="FILE", help="All rows as .csv, for spreadsheets.")
     ] = None,
     extremes: Annotated[
         int, typer.Option(min=1, help="--fiftyone: images at either end in views and tags.")
@@ -59,6 +59,10 @@ def export(
             chosen = select(table.scores, Bottom(Amount.parse(bottom)))
             exporting.write_rows(issues, issue_table(table, chosen))
             say(f"written: {issues}")
+            if issues.suffix.lower() == ".csv":  # It is joined by these names.
+                columns = table.rows.select(["id", "source"])
+                warn_of_formulas(exporting.formulas_in(columns))
         if csv is not None:
-            exporting.write_selection(csv, table, np.ones(len(table), bool), named)
+            every = np.ones(len(table), bool)
+            exporting.write_selection(csv, table, every, named, guarded=True)
             say(f"written: {csv}")

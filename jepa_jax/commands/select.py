@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jepa_jax.commands.options import Labels, Scores
-from jepa_jax.commands.terminal import plain_errors, say, spelled
+from jepa_jax.commands.terminal import plain_errors, say, spelled, warn_of_formulas
 
 
 class _Side(StrEnum):
@@ -117,7 +117,8 @@ def select(
         if out is not None:
             export.write_selection(out, table, selected.chosen, selected.labels, paths=paths)
             say(f"written: {out}")
-            _warn_of_formulas(out, table, selected)
+            if out.suffix.lower() == ".csv":
+                warn_of_formulas(export.formulas(table, selected.chosen, selected.labels))
         folder = copy_to or link_to
         if folder is not None:
             _transfer(selected, folder, link=link_to is not None, yes=yes)
@@ -127,21 +128,6 @@ def select(
             if sys.stdout.isatty():
                 names = [spelled(name) for name in names]
             sys.stdout.write(export.text_list(names, null=null))
-
-
-def _warn_of_formulas(out: Path, table, selected) -> None:
-    """What a spreadsheet would compute is said: the list must name the images as they are."""
-    from jepa_jax.report.export import formulas
-
-    if out.suffix.lower() != ".csv":
-        return
-    found = formulas(table, selected.chosen, selected.labels)
-    if found:
-        say(
-            f"note: {len(found)} cells, such as {spelled(found[0])}, begin like a formula: a "
-            "spreadsheet must import these columns as text",
-            "yellow",
-        )
 
 
 def _rule(table, labels: str, *, reference: Path | None, rate: str, side: str, **given):

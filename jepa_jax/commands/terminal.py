@@ -70,6 +70,16 @@ def say(text: str, style: str = "", *, result: bool = False) -> None:
     to.print(Text(text), style=style or None)
 
 
+def warn_of_formulas(cells: list[str]) -> None:
+    """What a spreadsheet would compute is said, where a list must name the images as they are."""
+    if cells:
+        say(
+            f"note: {len(cells)} cells, such as {spelled(cells[0])}, begin like a formula: a "
+            "spreadsheet must import these columns as text",
+            "yellow",
+        )
+
+
 class Progressing:
     """Where a run is: a bar on a terminal, a line a minute elsewhere. A context manager.
 

@@ -2,21 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jepa_jax.atomic_files import replace, replace_text
+from jepa_jax.report.spreadsheets import csv_line, is_formula
 from jepa_jax.report.uids import uid_array, uids_of
 from jepa_jax.store.folder import check_apart
 from jepa_jax.store.table import ScoreTable
 
 FORMATS = (".txt", ".csv", ".parquet", ".npy")
-# What a cell begins with that spreadsheets take for a formula, the wide forms of Asian keyboards
-# among it.
-_FORMULA = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
 
 
 def check_format(path: Path, formats: Sequence[str] = FORMATS) -> None:
@@ -29,13 +26,20 @@ def check_format(path: Path, formats: Sequence[str] = FORMATS) -> None:
 
 
 def write_selection(
-    path: Path, table: ScoreTable, chosen: np.ndarray, labels: np.ndarray, *, paths: bool = False
+    path: Path,
+    table: ScoreTable,
+    chosen: np.ndarray,
+    labels: np.ndarray,
+    *,
+    paths: bool = False,
+    guarded: bool = False,
 ) -> None:
     """Writes the rows of the mask `chosen` to `path`, whole or not at all, by its extension.
 
     `.txt`: one id a line (`paths`: one path of a file a line). `.csv`, `.parquet`: all columns of
-    the scores but lists, and `label`. `.npy`: DataComp's sorted `u8,u8` array of uids. Raises
-    `ValueError` for other extensions and for what a format cannot hold.
+    the scores but lists, and `label`; `guarded`: in a .csv, a text that a spreadsheet would take
+    for a formula has an apostrophe before it. `.npy`: DataComp's sorted `u8,u8` array of uids.
+    Raises `ValueError` for other extensions and for what a format cannot hold.
 
     >>> import tempfile
     >>> from jepa_jax.report import ScoreTable
@@ -56,13 +60,14 @@ def write_selection(
         uids = uid_array(_uids(rows))
         replace(path, lambda file: np.save(file, uids))
     else:
-        write_rows(path, rows)
+        write_rows(path, rows, guarded=guarded)
 
 
-def write_rows(path: Path, rows: pa.Table) -> None:
-    """Writes a table to `path`, whole or not at all: .csv or, by any other name, .parquet."""
+def write_rows(path: Path, rows: pa.Table, *, guarded: bool = False) -> None:
+    """Writes a table to `path`, whole or not at all: .csv, `guarded` or not against formulas, or,
+    by any other name, .parquet."""
     if path.suffix.lower() == ".csv":
-        replace_text(path, _csv(rows))
+        replace_text(path, _csv(rows, guarded))
     else:
         replace(path, lambda file: pq.write_table(rows, file, compression="zstd"))
 
@@ -70,16 +75,24 @@ def write_rows(path: Path, rows: pa.Table) -> None:
 def formulas(table: ScoreTable, chosen: np.ndarray, labels: np.ndarray) -> list[str]:
     """The texts among the selected rows' cells that a spreadsheet takes for formulas.
 
-    They are written as they are all the same: a list whose ids are changed names no image.
+    In a list they are written as they are all the same: one whose ids are changed names no image.
 
     >>> rows = pa.table({"id": ["=1+1.png", "b.png"], "jepa_score": [-90.0, -210.0]})
     >>> table = ScoreTable(Path("scores"), {}, {}, rows)
     >>> formulas(table, np.array([True, True]), np.array(["", ""]))
     ['=1+1.png']
     """
-    rows = _rows(table, chosen, labels)
+    return formulas_in(_rows(table, chosen, labels))
+
+
+def formulas_in(rows: pa.Table) -> list[str]:
+    """The texts among the cells of a table that a spreadsheet takes for formulas.
+
+    >>> formulas_in(pa.table({"id": ["=1+1.png", "b.png"]}))
+    ['=1+1.png']
+    """
     texts = [column for column in rows.columns if pa.types.is_string(column.type)]
-    return [text for column in texts for text in column.to_pylist() if text and text[0] in _FORMULA]
+    return [text for column in texts for text in column.to_pylist() if text and is_formula(text)]
 
 
 def names(table: ScoreTable, chosen: np.ndarray, *, paths: bool = False) -> list[str]:
@@ -120,16 +133,7 @@ def _uids(rows: pa.Table) -> list[str]:
     return uids_of(rows["id"].to_pylist(), rows["source"].to_pylist())
 
 
-def _csv(rows: pa.Table) -> str:
-    """RFC 4180, with every digit of a float; an empty cell where there is no value."""
+def _csv(rows: pa.Table, guarded: bool) -> str:
     columns = (column.to_pylist() for column in rows.columns)
     lines = [rows.column_names, *zip(*columns, strict=True)]
-    return "".join(",".join(map(_cell, line)) + "\n" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    # Not the `csv` module's writer: that of Python 3.11 leaves a carriage return unquoted.
-    text = "" if value is None else str(value)
-    if not any(mark in text for mark in ',"\r\n'):
-        return text
-    return '"' + text.replace('"', '""') + '"'
+    return "".join(csv_line(line, guarded=guarded) for line in lines)

@@ -11,6 +11,7 @@ from typing import Any
 from jepa_jax.atomic_files import replace
 from jepa_jax.data.files import open_regular
 from jepa_jax.report import words
+from jepa_jax.report.spreadsheets import FORMULAS
 from jepa_jax.store.folder import check_apart
 from jepa_jax.version import __version__
 
@@ -40,7 +41,7 @@ def page(template: str, scripts: Sequence[str], **values: Any) -> str:
     """The HTML of `template` with the style and these scripts inside.
 
     All scripts are one function, so that they share names and the page has no others; a policy in
-    the page lets this very text run and nothing else.
+    the page lets this very text run and nothing else. Its `facts` say what is a formula, too.
     """
     import jinja2
 
@@ -53,6 +54,7 @@ def page(template: str, scripts: Sequence[str], **values: Any) -> str:
     )
     environment.filters |= {"score": words.shown, "number": words.number, "quote": shlex.quote}
     environment.filters |= {"figures": words.figures}
+    values["facts"] = values["facts"] | {"formulas": FORMULAS}
     style = _read("style.css")
     parts = "\n".join(_read(f"{name}.js") for name in scripts)
     script = f'(() => {{\n"use strict";\n{parts}\n}})();\n'

@@ -36,6 +36,21 @@ def test_all_formats_at_once(scores, tmp_path):
         ]
 
 
+def test_what_a_spreadsheet_would_compute_is_text_in_csv_and_said_of_issues(tmp_path):
+    """One table is for spreadsheets; the other is joined to tables by its ids."""
+    names = ["=1+1.png", "+a,b.png", "@SUM(A1)", "\n=1", "\uff1d1", "c.png"]
+    scores = write_folder(tmp_path / "scores", [row(n, -float(i)) for i, n in enumerate(names)])
+    written, issues = tmp_path / "all.csv", tmp_path / "issues.csv"
+    result = invoke("export", scores, "--csv", written, "--issues", issues)
+    with written.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [line["id"] for line in found] == [f"'{n}" for n in names[:5]] + ["c.png"]
+    assert found[1]["jepa_score"] == "-1.0"
+    with issues.open(newline="") as file:
+        assert [line["id"] for line in csv.DictReader(file)] == names
+    assert "note: 5 cells, such as =1+1.png, begin like a formula" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,12 +1,9 @@
 // What is shown, as files that this browser makes: nothing leaves the machine.
 
-// What spreadsheets take for a formula, the wide forms of Asian keyboards among it.
-const formula = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
-
 // RFC 4180. An apostrophe before a formula makes a text of it.
 function csvCell(value) {
   if (typeof value === "number") return Number.isFinite(value) ? String(value) : "";
-  const text = formula.test(value) ? `'${value}` : value;
+  const text = value && facts.formulas.includes(value[0]) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
