@@ -27,6 +27,7 @@ from jepa_jax.estimators.sketch.measurement import (
 )
 from jepa_jax.object_stores import Place
 from jepa_jax.products import Precision
+from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import numerics
@@ -52,6 +53,7 @@ def calibrate(
     seed: int = 0,
     devices: int | None = None,
     limit: int | None = None,
+    at_any_cost: bool = False,
     on_start: Callable[[int | None, int], None] | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> Calibration:
@@ -61,9 +63,11 @@ def calibrate(
     what cannot be read is passed over, and where preprocessing gives inputs of sizes of their own,
     those of one more than 64 sizes. Let them include the kinds of images to be scored, also the odd
     ones: a sketch holds for what it has seen. `precision` is that of the sketch's VJPs; the
-    exact scores are always "highest". `batch_size` and `devices`: as of `Scorer`.
+    exact scores are always "highest". `batch_size` and `devices`: as of `Scorer`; `at_any_cost`: as
+    of `jepa_jax.scoring.run.run`.
 
-    Raises `ValueError` with fewer than 16 usable images.
+    Raises `ValueError` with fewer than 16 usable images, and where this machine is not up to an
+    exact score, with its cost and the way on.
 
     Cost: K VJPs an image. Memory: a batch's Jacobians, K x K matrices of up to half a GiB, and
     about 0.1 MB an image.
@@ -83,6 +87,8 @@ def calibrate(
     scorer = BatchScorer(
         encoder, Exact(), precision=precision, batch_size=batch_size, seed=seed, devices=devices
     )
+    if not at_any_cost:
+        check_affordable(scorer, why="a calibration scores images exactly: ")
     run = _Measuring(scorer)
     ids, passed_over, rank = [], 0, 0
 

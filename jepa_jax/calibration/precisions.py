@@ -19,6 +19,7 @@ from jepa_jax.estimators.corrected import FEWEST, Line
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.fitting import spearman
 from jepa_jax.products import PRECISIONS, Precision
+from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.precision import is_faster
 from jepa_jax.scoring.rows import prepare
@@ -82,6 +83,7 @@ def compare_precisions(
     images: int = 32,
     batch_size: int | None = None,
     limit: int | None = None,
+    at_any_cost: bool = False,
     on_start: Callable[[int | None, int], None] | None = None,
     on_image: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
@@ -91,7 +93,8 @@ def compare_precisions(
     `images` of them are taken evenly over the source; what cannot be read or scored, and inputs of
     another size than the first, are passed over. `clock` gives seconds.
 
-    Raises `ValueError` with fewer than 8 usable images.
+    Raises `ValueError` with fewer than 8 usable images, and, unless `at_any_cost`, where this
+    machine is not up to an exact score, with its cost and the way on.
 
     Cost: K VJPs an image and precision.
 
@@ -105,6 +108,12 @@ def compare_precisions(
     """
     if images < FEWEST:
         raise ValueError(f"`images` must be at least {FEWEST}, got {images}")
+    compared: list[Precision] = ["highest", *(p for p in precisions if p != "highest")]
+    scorers: dict[Precision, BatchScorer] = {
+        p: BatchScorer(encoder, Exact(), precision=p, batch_size=batch_size) for p in compared
+    }
+    if not at_any_cost:
+        check_affordable(scorers["highest"], why="precisions are compared by exact scores: ")
     opened = open_source(source)
     if on_start is not None:
         on_start(images, 0)
@@ -119,10 +128,6 @@ def compare_precisions(
             f"comparing precisions needs at least {FEWEST} images that can be read, "
             f"{opened.name} gave {len(inputs)} of {images}"
         )
-    compared: list[Precision] = ["highest", *(p for p in precisions if p != "highest")]
-    scorers: dict[Precision, BatchScorer] = {
-        p: BatchScorer(encoder, Exact(), precision=p, batch_size=batch_size) for p in compared
-    }
     scores, seconds = _in_turn(scorers, np.stack(inputs), clock)
     usable = np.all([np.isfinite(s) for s in scores.values()], axis=0)
     if usable.sum() < FEWEST:
@@ -144,13 +149,13 @@ def _in_turn(
     scores: dict[Precision, list[np.ndarray]] = {p: [] for p in scorers}
     seconds: dict[Precision, list[float]] = {p: [] for p in scorers}
     for scorer in scorers.values():
-        scorer.score(batches[0])  # Compiles.
+        scorer.score(batches[0], at_any_cost=True)  # Compiles.
     full = sum(len(batch) == len(batches[0]) for batch in batches)
     again = [batches[0]] * max(0, TIMED - full)
     for turn, batch in enumerate(batches + again):
         for precision, scorer in scorers.items():
             began = clock()
-            found = scorer.score(batch).jepa_score
+            found = scorer.score(batch, at_any_cost=True).jepa_score
             # A last batch that is not full takes as long as a full one, and says nothing.
             if len(batch) == len(batches[0]):
                 seconds[precision].append((clock() - began) / len(batch))

@@ -20,6 +20,7 @@ from jepa_jax.encoders.loading import load_encoder
 from jepa_jax.error_lines import first_line
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.products import PRECISIONS
+from jepa_jax.scoring.affordable import TooDear, too_dear
 from jepa_jax.scoring.cost import cost_of
 from jepa_jax.scoring.precision import is_faster, numerics
 from jepa_jax.scoring.scorer import Scorer
@@ -59,13 +60,17 @@ class Finding:
     status: Literal["ok", "failed", "not checked", "said"]
 
 
-def check(encoder: Encoder, images: Iterable[Image.Image]) -> Iterator[Finding]:
+def check(
+    encoder: Encoder, images: Iterable[Image.Image], *, at_any_cost: bool = False
+) -> Iterator[Finding]:
     """What there is to know of a checkpoint before its scores are believed, one after the other.
 
     Beside PyTorch, where `transformers` or timm and PyTorch are installed: every hidden layer of
     the first image, the preprocessing of all, and the score of the first in float64 against Listing
     1 of arXiv 2510.05949. By itself: the null directions in closed form against the Jacobian, its
-    condition number, and the precision and method that suit it.
+    condition number, and the precision and method that suit it. Where one exact score exceeds the
+    memory or takes hours (`jepa_jax.scoring.affordable`), what is of the whole Jacobian is not
+    checked, unless `at_any_cost`.
 
     Cost: K VJPs in float64 of one image, and as many by PyTorch; K VJPs of every image in float32.
 
@@ -90,11 +95,24 @@ def check(encoder: Encoder, images: Iterable[Image.Image]) -> Iterator[Finding]:
         missing = str(error)
     yield _hidden(encoder, inputs[0], reference, missing)
     yield _preprocessing(encoder, images, inputs)
+    scorer = Scorer(encoder, Exact(spectrum=True), batch_size=1)
+    dear = None if at_any_cost else too_dear(scorer)
+    if dear is not None:
+        yield from _of_another_method(dear)
+        return
     with jax.enable_x64(True):
         double = _Double.of(encoder, inputs[0])
     yield from _score(encoder, inputs[0], double, reference, missing)
     yield _null(encoder, double)
-    yield from _suggestions(encoder, inputs)
+    yield from _suggestions(scorer, inputs)
+
+
+def _of_another_method(dear: TooDear) -> Iterator[Finding]:
+    """What is left to say where the Jacobian is too large for this machine."""
+    for name in ("score by Listing 1", "null directions", "condition number", "float32"):
+        yield Finding(name, "they are of the whole Jacobian: see below", "", "not checked")
+    said = f"not exact: {dear.cost}. The way on: {'; '.join(dear.ways)}"
+    yield Finding("method to ask for", said, "", "said")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,12 +260,11 @@ def _null(encoder: Encoder, double: _Double) -> Finding:
     )
 
 
-def _suggestions(encoder: Encoder, inputs: np.ndarray) -> Iterator[Finding]:
+def _suggestions(scorer: Scorer, inputs: np.ndarray) -> Iterator[Finding]:
     """The condition number, and from it and the cost what to ask for."""
-    scorer = Scorer(encoder, Exact(spectrum=True), batch_size=1)
-    first = scorer.score(inputs[:1])  # Compiled.
+    first = scorer.score(inputs[:1], at_any_cost=True)  # Compiled.
     began = time.perf_counter()
-    scores = scorer.score(inputs) if len(inputs) > 1 else scorer.score(inputs[:1])
+    scores = scorer.score(inputs, at_any_cost=True)
     seconds = (time.perf_counter() - began) / len(inputs)
     assert scores.singular_values is not None
     sigma = scores.singular_values.astype(np.float64)

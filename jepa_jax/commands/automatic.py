@@ -44,6 +44,7 @@ def automatic(encoder, source: Any, out: Place, **s):
                 seed=s["seed"],
                 devices=s["devices"],
                 limit=s["limit"],
+                at_any_cost=s["at_any_cost"],
                 on_start=progress.start,
                 on_image=progress.advance,
             )

@@ -10,6 +10,7 @@ from jepa_jax.commands.estimators import check_one_embedding
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     AllowOutside,
+    AtAnyCost,
     BatchSize,
     Devices,
     Embedding,
@@ -43,6 +44,7 @@ def calibrate(
     image_column: ImageColumn = None,
     id_column: IdColumn = None,
     allow_outside: AllowOutside = False,
+    at_any_cost: AtAnyCost = False,
 ) -> None:
     """Score a few images exactly, to fit cheaper methods.
 
@@ -67,6 +69,7 @@ def calibrate(
                 seed=seed,
                 devices=devices,
                 limit=limit,
+                at_any_cost=at_any_cost,
                 on_start=progress.start,
                 on_image=progress.advance,
             )

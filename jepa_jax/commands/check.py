@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from jepa_jax.commands.options import Embedding, ImageSize
+from jepa_jax.commands.options import AtAnyCost, Embedding, ImageSize
 from jepa_jax.commands.terminal import plain_errors, say, spelled
 
 _MARKS = {"ok": "ok", "failed": "FAILED", "not checked": "not checked", "said": ""}
@@ -22,6 +22,7 @@ def check(
     limit: Annotated[int, typer.Option(min=1, help="The first N that can be read.")] = 4,
     image_size: ImageSize = None,
     embedding: Embedding = None,
+    at_any_cost: AtAnyCost = False,
 ) -> None:
     """Check an encoder: parity with PyTorch, null directions, condition, what to ask for.
 
@@ -48,7 +49,7 @@ def check(
                 break
         say(f"{loaded.name} ({loaded.rule}, K = {loaded.embedding_size}, {loaded.image_size} px)")
         failed, unchecked = [], []
-        for finding in found_by(loaded, pictures):
+        for finding in found_by(loaded, pictures, at_any_cost=at_any_cost):
             expected = f"  ({finding.expected})" if finding.expected else ""
             line = f"{_MARKS[finding.status]:<12} {finding.name + ':':<21} {finding.measured}"
             say(line + expected, _STYLES[finding.status], result=True)

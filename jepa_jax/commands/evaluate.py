@@ -11,6 +11,7 @@ from jepa_jax.commands.estimators import check_one_embedding, make_estimator
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     AllowOutside,
+    AtAnyCost,
     BatchSize,
     Embedding,
     IdColumn,
@@ -80,6 +81,7 @@ def evaluate(
     image_column: ImageColumn = None,
     id_column: IdColumn = None,
     allow_outside: AllowOutside = False,
+    at_any_cost: AtAnyCost = False,
 ) -> None:
     """Compare the JEPA-SCORE with label-free baselines. Who tells OUTLIERS from INLIERS best?
 
@@ -119,6 +121,7 @@ def evaluate(
                 batch_size,
                 seed,
                 limit,
+                at_any_cost,
                 command.stop,
             )
         columns = (
@@ -151,6 +154,7 @@ def evaluate(
             resamples=resamples,
             confidence=confidence,
             seed=seed,
+            at_any_cost=at_any_cost,
             on_scoring=functools.partial(Progressing, stop=command.stop),
         )
         _write(found, out)
@@ -191,7 +195,9 @@ def _named(sources: list[str]) -> dict[str, str]:
     return names
 
 
-def _calibration(encoder, reference, out: Path, given, precision, batch_size, seed, limit, stop):
+def _calibration(
+    encoder, reference, out: Path, given, precision, batch_size, seed, limit, at_any_cost, stop
+):
     """The calibration that was given, or one of reference images alone, kept in `out`."""
     from jepa_jax.calibration import calibrate, load_calibration
     from jepa_jax.calibration.calibration import FACTS
@@ -215,6 +221,7 @@ def _calibration(encoder, reference, out: Path, given, precision, batch_size, se
             batch_size=batch_size,
             seed=seed,
             limit=limit,
+            at_any_cost=at_any_cost,
             on_start=progress.start,
             on_image=progress.advance,
         )

@@ -50,6 +50,7 @@ def settle(
     target: float,
     batch_size: int | None,
     limit: int | None,
+    at_any_cost: bool,
     stop: Any,
     check: Callable[[Any], object],
 ) -> Settled:
@@ -83,7 +84,9 @@ def settle(
     else:
         candidates = [asked]
     check(candidates[-1])
-    return _measured(asked, correct, candidates, encoder, source, target, batch_size, limit, stop)
+    return _measured(
+        asked, correct, candidates, encoder, source, target, batch_size, limit, at_any_cost, stop
+    )
 
 
 def _as_before(asked: str, correct: int | None, before: dict, out: Place) -> Settled:
@@ -128,6 +131,7 @@ def _measured(
     target: float,
     batch_size: int | None,
     limit: int | None,
+    at_any_cost: bool,
     stop: Any,
 ) -> Settled:
     from jepa_jax.calibration import choose_precision, compare_precisions
@@ -140,6 +144,7 @@ def _measured(
             images=correct or IMAGES,
             batch_size=batch_size,
             limit=limit,
+            at_any_cost=at_any_cost,
             on_start=progress.start,
             on_image=progress.advance,
         )

@@ -266,6 +266,7 @@ def score(
             target=target_agreement,
             batch_size=batch_size,
             limit=limit,
+            at_any_cost=at_any_cost,
             stop=command.stop,
             check=lambda p: check_before_choosing(
                 Scorer(loaded, Exact(), precision=p, batch_size=batch_size, seed=seed),
@@ -322,6 +323,7 @@ def score(
                 seed=seed,
                 devices=devices,
                 limit=limit,
+                at_any_cost=at_any_cost,
                 refinable=refinement is not None,
                 is_exact=is_exact,
                 stop=command.stop,

@@ -96,6 +96,7 @@ def evaluate(
     resamples: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    at_any_cost: bool = False,
     on_scoring: Callable[[str], Any] | None = None,
 ) -> Evaluation:
     """The JEPA-SCORE beside label-free baselines: fitted on `reference`, tested on the others.
@@ -103,7 +104,8 @@ def evaluate(
     Each set is a source of images (whatever `jepa_jax.data.open_source` takes), which is scored by
     every one of `estimators` (name to estimator; default: `Exact`) into `out`/scores, where a rerun
     continues; or a folder of scores that `score --store embedding,spectrum,image` made, for which
-    no encoder is needed. `limit`: the first so many images of each source. `detectors`: by default
+    no encoder is needed. `limit`: the first so many images of each source. `at_any_cost`: as of
+    `jepa_jax.scoring.run.run`. `detectors`: by default
     `default_detectors` for the estimators, `flow` with the normalising flow.
 
     No leakage: detectors are fitted on `reference` alone; reference (with the images of a sketch's
@@ -175,7 +177,13 @@ def evaluate(
         name: [given[name]]
         if name in given
         else [
-            _scored(scorer, source, out / "scores" / slug(name) / slug(each), limit, on_scoring)
+            _scored(
+                scorer,
+                source,
+                out / "scores" / slug(name) / slug(each),
+                {"limit": limit, "at_any_cost": at_any_cost},
+                on_scoring,
+            )
             for each, scorer in scorers.items()
         ]
         for name, source in sets.items()
@@ -186,7 +194,9 @@ def evaluate(
     features, dropped = checked.drop({n: joined(found, names) for n, found in tables.items()})
     columns = ["jepa_score"] if len(names) == 1 else [f"jepa_score:{n}" for n in names]
     timed = dict(zip(columns, scorers.values(), strict=False))
-    seconds = input_seconds(timed, images[REFERENCE]) if timed else {}
+    seconds = {}
+    if timed:
+        seconds = input_seconds(timed, images[REFERENCE], at_any_cost=at_any_cost)
     if detectors is None:
         detectors = default_detectors(columns, flow=flow, seed=seed)
     comparison = compare(
@@ -238,7 +248,7 @@ def _scored(
     scorer: Scorer,
     source: Any,
     folder: Path,
-    limit: int | None,
+    settings: dict[str, Any],
     on_scoring: Callable[[str], Any] | None,
 ) -> ScoredSet:
     """The source's scores, made or continued in `folder`."""
@@ -246,14 +256,14 @@ def _scored(
     if hasattr(scorer.estimator, "spectrum"):
         store.append("spectrum")
     if on_scoring is None:
-        scorer.run(source, folder, store=store, limit=limit)
+        scorer.run(source, folder, store=store, **settings)
     else:
         with on_scoring(f"{folder.parent.name}, {folder.name}") as progress:
             scorer.run(
                 source,
                 folder,
                 store=store,
-                limit=limit,
+                **settings,
                 on_start=progress.start,
                 on_row=progress.advance,
             )

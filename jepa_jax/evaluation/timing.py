@@ -1,5 +1,6 @@
 """Seconds an image for what detectors read: embedding, scores, JPEG size."""
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,9 @@ _IMAGES = 32
 _TURNS = 3
 
 
-def input_seconds(scorers: Mapping[str, Scorer], source: Any) -> dict[str, float]:
+def input_seconds(
+    scorers: Mapping[str, Scorer], source: Any, *, at_any_cost: bool = False
+) -> dict[str, float]:
     """Warm seconds an image of each column, on the first images of `source`: the least of 3 turns.
 
     `scorers`: column to what makes it. Computing alone, without reading and preprocessing; empty
@@ -48,7 +51,8 @@ def input_seconds(scorers: Mapping[str, Scorer], source: Any) -> dict[str, float
         "bits_per_pixel": _seconds(lambda: [image_facts(p) for p in pictures], len(inputs)),
     }
     for column, scorer in scorers.items():
-        seconds[column] = _seconds(lambda s=scorer: s.score(inputs), len(inputs))
+        score = functools.partial(scorer.score, inputs, at_any_cost=at_any_cost)
+        seconds[column] = _seconds(score, len(inputs))
         if hasattr(scorer.estimator, "spectrum"):
             seconds["log_frobenius"] = seconds[column]
     return seconds

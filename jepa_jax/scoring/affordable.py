@@ -3,16 +3,18 @@
 import dataclasses
 import functools
 import time
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
-from jepa_jax.estimators.estimate import cost_in_vjps
+from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
 from jepa_jax.estimators.lanczos import Lanczos
 from jepa_jax.products import Precision, product
-from jepa_jax.scoring.batch_scorer import BatchScorer
-from jepa_jax.scoring.batch_sizes import FLOPS_CORE
+from jepa_jax.scoring.batch_sizes import FLOPS_CORE, Plan
 from jepa_jax.scoring.cores import available_cores
 from jepa_jax.scoring.cost import Cost, cost_of
+from jepa_jax.scoring.devices import Devices
 from jepa_jax.scoring.precision import numerics
 from jepa_jax.xla import default_device, jit
 
@@ -27,11 +29,28 @@ _SIDE = {"cpu": 1024}
 _SIDE_ACCELERATOR = 8192
 
 
-def check_affordable(scorer: BatchScorer) -> None:
-    """Raises `ValueError` where `too_dear` says why, with the way on."""
-    dear = too_dear(scorer)
+@runtime_checkable
+class Planned(Protocol):
+    """What is known of scores before any is computed: all but the images of a `BatchScorer`."""
+
+    encoder: Encoder
+    estimator: Estimator
+    precision: Precision
+    devices: Devices
+    processes: int
+
+    def plan(self, height: int, width: int) -> Plan:
+        """How many images and cotangents at once."""
+        ...
+
+
+def check_affordable(
+    scorer: Planned, size: tuple[int, int] | None = None, *, why: str = ""
+) -> None:
+    """Raises `ValueError` where `too_dear` says why, with the way on; `why`: what needs scores."""
+    dear = too_dear(scorer, size)
     if dear is not None:
-        raise ValueError(f"{dear.cost}. The way on: {'; '.join(dear.ways)}")
+        raise ValueError(f"{why}{dear.cost}. The way on: {'; '.join(dear.ways)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,17 +61,17 @@ class TooDear:
     ways: tuple[str, ...]
 
 
-def too_dear(scorer: BatchScorer) -> TooDear | None:
-    """Where one score of the usual input exceeds the memory that is available, or takes more than
-    an hour where another method would take less: what it costs. None else, and of a scorer whose
-    work is done elsewhere (an engine's).
+def too_dear(scorer: Planned, size: tuple[int, int] | None = None) -> TooDear | None:
+    """Where one score of an input of `size` (height, width; default: the usual one) exceeds the
+    memory that is available, or takes more than an hour where another method would take less: what
+    it costs. None else, and of a scorer whose work is done elsewhere (an engine's).
 
     Nothing is computed, but for one product of matrices that is timed where the hour may be near.
     """
     if not scorer.devices.count:
         return None
     encoder = scorer.encoder
-    height, width, _ = encoder.input_shape
+    height, width = size or encoder.input_shape[:2]
     plan = scorer.plan(height, width)
     costs = [
         cost_of(encoder.config, rule, scorer.estimator, height, width, plan.chunk)
@@ -76,8 +95,8 @@ def too_dear(scorer: BatchScorer) -> TooDear | None:
     ways = []
     if largest.vjps > lanczos or rows:
         ways.append(
-            f"method lanczos (about {lanczos:.0f} VJPs), or a calibrated sketch (32 VJPs), has no "
-            "such rows"
+            f"method lanczos (about {lanczos:.0f} VJPs, no calibration), or a sketch (32 VJPs, "
+            "by a calibration), has no such rows"
         )
     if memory != largest.memory:
         ways.append("a smaller batch size, or fewer processes, takes less memory")
@@ -99,7 +118,7 @@ def _in_words(costs: list[Cost]) -> str:
     return f"{each} ({total / 1e9:.3g} GFLOP)"
 
 
-def _memory_there(scorer: BatchScorer) -> float:
+def _memory_there(scorer: Planned) -> float:
     """Bytes for scores: of a computer what is available, of an accelerator all but the parameters
     (those of a computer are there already, but for other processes)."""
     import psutil

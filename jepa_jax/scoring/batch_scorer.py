@@ -16,6 +16,7 @@ from jepa_jax.estimators.estimate import Estimate, Estimator, estimates
 from jepa_jax.estimators.shares import pooled
 from jepa_jax.jacobian_operator import Jacobian
 from jepa_jax.products import Precision
+from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
 from jepa_jax.scoring.devices import Devices
@@ -53,6 +54,7 @@ class BatchScorer:
         self.precision: Precision = precision
         self.batch_size, self.chunk, self.seed = batch_size, chunk, seed
         self.processes = processes
+        self._affordable: set[tuple[int, ...]] = set()  # Sizes of images that were found to be.
         self._workers: Workers | None = None  # Started by the first batch.
         if processes > 1:
             if devices not in (None, 1):
@@ -138,14 +140,20 @@ class BatchScorer:
         return [*range(count), *[0] * (self.batch(height, width) - count)]
 
     def score(
-        self, images: Float[np.ndarray | Array, "n h w c"], ids: Sequence[str] | None = None
+        self,
+        images: Float[np.ndarray | Array, "n h w c"],
+        ids: Sequence[str] | None = None,
+        *,
+        at_any_cost: bool = False,
     ) -> Scores:
         """Scores of preprocessed images, float32 (N, H, W, C), sides that the patch divides.
 
         `ids` seed the random estimators, one an image; without them, the pixels do. Compiles once
         an image size.
 
-        Raises `ValueError` on an array of another shape or type, or another number of ids.
+        Raises `ValueError` on an array of another shape or type, another number of ids, and, unless
+        `at_any_cost`, where one score exceeds the memory or takes hours
+        (`jepa_jax.scoring.affordable`).
         """
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[-1] != self.encoder.config.channels:
@@ -160,9 +168,14 @@ class BatchScorer:
         names = [i.tobytes() for i in images] if ids is None else ids
         if len(names) != len(images):
             raise ValueError(f"`ids` must name {len(images)} images, got {len(names)}")
-        batch = self.batch(*images.shape[1:3])
+        height, width = images.shape[1:3]
+        if not at_any_cost and (height, width) not in self._affordable:
+            check_affordable(self, (height, width))
+            self._affordable.add((height, width))
+        batch = self.batch(height, width)
         if not len(images):  # One blank image gives the empty result its shapes and types.
-            blank = self.score(np.zeros((1, *images.shape[1:]), images.dtype))
+            blank = np.zeros((1, *images.shape[1:]), images.dtype)
+            blank = self.score(blank, at_any_cost=at_any_cost)
             return map_columns(lambda columns: columns[0][:0], [blank])
         waits: deque[Callable[[], Scores]] = deque()
         parts: list[Scores] = []

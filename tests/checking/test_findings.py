@@ -80,7 +80,7 @@ def test_the_command_ends_with_1_where_something_failed(monkeypatch):
     from jepa_jax.checking import findings
 
     bad = findings.Finding("hidden layers", "3 layers within 1e+06 u", "at most 25", "failed")
-    monkeypatch.setattr(findings, "check", lambda encoder, images: iter([bad]))
+    monkeypatch.setattr(findings, "check", lambda *given, **more: iter([bad]))
     result = invoke("check", "embedded")
     assert result.exit_code == 1
     assert "FAILED hidden layers:" in " ".join(result.stdout.split())

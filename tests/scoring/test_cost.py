@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from command_line import invoke
+from PIL import Image
 from streams import records
 
 from benchmarks.memory.planned import configured
 from jepa_jax import Exact, Lanczos, Projection, Scorer
+from jepa_jax.checking import check
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.families import vjepa2
 from jepa_jax.encoders.parameters import abstract_model
@@ -18,6 +21,14 @@ from jepa_jax.scoring import affordable
 from jepa_jax.scoring.affordable import check_affordable, measured_rate, too_dear
 from jepa_jax.scoring.cost import cost_of
 
+# What is said beside the images, the encoder and the folder.
+COMMANDS = {
+    "score": ["score"],
+    "calibrate": ["calibrate"],
+    "evaluate": ["evaluate"],
+    "auto": ["score", "--method", "auto"],
+    "correct": ["score", "--precision", "bf16", "--correct", "8"],
+}
 PLANS = Path(__file__).parents[2] / "benchmarks" / "memory" / "results" / "planned-cpu.json"
 EXACT, OTHERS = "exact", "facebook/ijepa_vith14_1k, 560 px"
 
@@ -119,6 +130,43 @@ def test_a_run_is_refused_before_it_begins(scorer, machine, tmp_path):
         result = invoke(*arguments, "--method", method)
         assert result.exit_code == 2
         assert "The way on: " in result.stderr
+
+
+def test_scores_in_memory_are_refused_alike(scorer, machine):
+    side = scorer.encoder.image_size
+    images = np.zeros((1, side, side, 3), np.float32)
+    machine(1e6, 1e11)
+    with pytest.raises(ValueError, match=r"28 x 28 pixels .* The way on: "):
+        scorer.score(images)
+    asked = scorer.score(images, at_any_cost=True)
+    machine(1e12, 1e11)
+    assert asked.jepa_score == scorer.score(images).jepa_score
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_measures_refuses(command, machine, tmp_path):
+    """Before it looks at an image: none can be read, which is all that is wrong else."""
+    machine(1e6, 1e11)
+    folders = [tmp_path / name for name in ("reference", "inliers", "outliers")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "broken.png").write_text(folder.name)
+    sets = [item for folder in folders for item in (f"--{folder.name}", folder)]
+    arguments = [*COMMANDS[command], *(sets if command == "evaluate" else folders[:1])]
+    arguments += ["--encoder", "embedded", "--out", tmp_path / "out"]
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert "The way on: " in result.stderr
+    result = invoke(*arguments, "--at-any-cost")
+    assert result.exit_code  # There is no score.
+    assert "The way on: " not in result.stderr
+
+
+def test_a_check_says_what_it_left_out(encoder, machine):
+    machine(1e6, 1e11)
+    found = {f.name: f for f in check(encoder, [Image.new("RGB", (28, 28))])}
+    assert found["null directions"].status == found["condition number"].status == "not checked"
+    assert "The way on: " in found["method to ask for"].measured
 
 
 def test_the_rate_is_that_of_products():
