@@ -1,10 +1,7 @@
 """The published encoders that can be loaded, and what one VJP through each costs."""
 
 import dataclasses
-import math
 from collections.abc import Iterator
-
-import jax
 
 from jepa_jax.checked_json import read_json
 from jepa_jax.encoders.cost import vjp_flops
@@ -12,8 +9,7 @@ from jepa_jax.encoders.embedding import null_count
 from jepa_jax.encoders.families import FAMILIES, find_family
 from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.loading import EMBEDDED
-from jepa_jax.encoders.parameters import abstract_model
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.parameters import parameter_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +47,6 @@ def _entry(name: str, hub: dict) -> Entry:
     rule = family.rule(config)
     # DINOv2's position embeddings are for 518 pixels; its image processor gives 224.
     pixels = min(config.image_size, 448) if config.image_size != 518 else 224
-    leaves = jax.tree.leaves(jax.eval_shape(lambda: abstract_state(config)))
     return Entry(
         name=name,
         family=family.name,
@@ -59,18 +54,11 @@ def _entry(name: str, hub: dict) -> Entry:
         k=rule.size(config),
         patch=config.patch_size,
         pixels=pixels,
-        parameters=sum(math.prod(leaf.shape) for leaf in leaves),
+        parameters=parameter_count(config),
         vjp_flops=vjp_flops(config, rule, pixels, pixels),
         null=null_count(config, rule),
         facts=None if name == "embedded" else family.facts_of(name),
     )
-
-
-def abstract_state(config: ViTConfig):
-    """The parameters' shapes."""
-    from flax import nnx
-
-    return nnx.state(abstract_model(config))
 
 
 def full_config(family: Family, published: dict) -> dict:

@@ -1,6 +1,8 @@
 """A transformer without memory for its parameters, and filled with them."""
 
+import dataclasses
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,22 @@ _DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 def abstract_model(config: ViTConfig) -> ViT:
     """The transformer of this shape without memory for its parameters."""
-    return nnx.eval_shape(functools.partial(ViT, config))
+    return nnx.merge(*_abstract(config, jax.config.read("jax_enable_x64")))
+
+
+@functools.lru_cache(64)  # Takes .1 to 1 s of a deep one.
+def _abstract(config: ViTConfig, x64: bool) -> tuple[nnx.GraphDef, nnx.State]:
+    return nnx.split(nnx.eval_shape(functools.partial(ViT, config)))
+
+
+def parameter_count(config: ViTConfig) -> int:
+    """How many numbers the transformer of this shape has; its blocks are all alike."""
+    one, two = (_count(dataclasses.replace(config, depth=depth)) for depth in (1, 2))
+    return one + (config.depth - 1) * (two - one)
+
+
+def _count(config: ViTConfig) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(abstract_model(config))))
 
 
 def parameter_dtype(dtype: DTypeLike) -> np.dtype:
