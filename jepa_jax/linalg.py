@@ -74,6 +74,15 @@ _lower_solve_transposed = _one_at_a_time(
 )
 
 
+def dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
+    """a b in its operands' own type, at full precision.
+
+    Not `jnp.matmul`: it states float64 as its result's type, which `vmap` of a jitted caller checks
+    anew outside of the `enable_x64` that held, and turns into float32.
+    """
+    return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
 def cholesky(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
     """`jax.numpy.linalg.cholesky` of one matrix."""
     return _cholesky(a)[0]

@@ -29,9 +29,13 @@ def primitive(
     `static`: the names of hashable keywords that both take.
     """
 
+    # Traced once for its shapes and settings, whatever asks. Inline: programs have its operations,
+    # not a call.
+    staged = jax.jit(function, static_argnames=static, inline=True)
+
     def abstract(*avals, **settings):
         shapes = jax.eval_shape(
-            lambda *args: function(*args, **settings),
+            lambda *args: staged(*args, **settings),
             *(jax.ShapeDtypeStruct(a.shape, a.dtype) for a in avals),
         )
         return jax.tree.map(lambda s: ShapedArray(s.shape, s.dtype), shapes)
@@ -52,7 +56,7 @@ def primitive(
     made.multiple_results = multiple_results
     made.def_impl(jit(function, static_argnames=static))
     made.def_abstract_eval(abstract)
-    mlir.register_lowering(made, mlir.lower_fun(function, multiple_results=multiple_results))
+    mlir.register_lowering(made, mlir.lower_fun(staged, multiple_results=multiple_results))
     ad.primitive_jvps[made] = jvp
     batching.primitive_batchers[made] = batcher
     return made

@@ -13,16 +13,13 @@ Without a setting, or under any other, products are JAX's.
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jepa_jax.precisions import Precision
 from jepa_jax.primitive import linear_pair
-
-Precision = Literal["highest", "tf32", "bf16", "tf32x3", "bf16x3"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 # By our names, JAX's setting.
 SETTINGS: dict[Precision, str] = {

@@ -22,6 +22,7 @@ from jepa_jax.cli import app
 from jepa_jax.commands.estimators import make_estimator
 from jepa_jax.encoders import families
 from jepa_jax.estimators import methods
+from jepa_jax.store.schema import GROUPS, schema
 from tools import site
 from tools.site_docstrings import fenced
 
@@ -246,6 +247,11 @@ def test_examples_of_the_site_are_in_fences(page):
     unfenced: list[str] = []
     site.outside_fences(lambda text: unfenced.append(text) or text, site.rewritten(page))
     assert not re.search(r"^>>>", "".join(unfenced), re.MULTILINE)
+
+
+def test_every_column_is_on_the_page_that_says_what_is_written():
+    columns = set(schema(tuple(GROUPS)).names)
+    assert columns - set(re.findall(r"`(\w+)`", (ROOT / "docs/start.md").read_text())) == set()
 
 
 def test_the_command_line_page_has_every_command():

@@ -21,7 +21,7 @@ from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit import ViTConfig
-from jepa_jax.products import PRECISIONS, Precision
+from jepa_jax.precisions import PRECISIONS, Precision
 from jepa_jax.scoring.precision import matmul_precision
 
 PLATFORMS = ("cuda", "tpu")

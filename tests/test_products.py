@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jepa_jax.encoders.attention import attention
-from jepa_jax.products import PRECISIONS, SETTINGS, contract, lower_precision, product
+from jepa_jax.precisions import PRECISIONS
+from jepa_jax.products import SETTINGS, contract, lower_precision, product
 
 LOWER = [p for p in PRECISIONS if p != "highest"]
 RNG = np.random.default_rng(0)

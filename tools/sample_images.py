@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.shared import odd_images as odd
 from jepa_jax.training.digits import Digits, load_digits
-from tools import odd_images as odd
 
 DIGITS = 24
 SEED = 0

@@ -22,7 +22,7 @@ from benchmarks.shared.sketches import random_sketch
 from jepa_jax import Exact, Scorer
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.encoder import Encoder
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.precision import numerics
 from jepa_jax.xla import jit

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from benchmarks.shared import odd_images as odd
 from benchmarks.shared import package_images as pictures
 from jepa_jax import Exact, Scorer, load_encoder
 from jepa_jax.data.image_facts import image_facts
@@ -32,7 +33,6 @@ from jepa_jax.evaluation import (
     detection_metrics,
 )
 from jepa_jax.evaluation.detectors.detector import Detector
-from tools import odd_images as odd
 
 RATES = (0.01, 0.05, 0.1, 0.2)
 MIXED = "all kinds"

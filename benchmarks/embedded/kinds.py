@@ -7,11 +7,11 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
+from benchmarks.shared import odd_images as odd
 from jepa_jax import Exact, jacobian, load_encoder
 from jepa_jax.evaluation import detection_metrics
 from jepa_jax.training.digits import load_digits
 from jepa_jax.training.trainer import initial_model
-from tools import odd_images as odd
 
 BATCH = 50
 

@@ -13,13 +13,13 @@ from benchmarks.frontier.baselines import baselines
 from benchmarks.frontier.methods import MATFREE, settings_of
 from benchmarks.frontier.metrics import assess, stated_errors
 from benchmarks.frontier.rows import Row
+from benchmarks.shared import odd_images as odd
 from jepa_jax import Encoder, Exact, Hutchinson, Lanczos, Scorer, Sketch, SketchSamples
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators import Estimate, Estimator
 from jepa_jax.estimators.estimate import cost_in_vjps
 from jepa_jax.estimators.sketch.measurement import choose_and_restrict, measure
 from jepa_jax.training.digits import load_digits
-from tools import odd_images as odd
 
 INSIDE = "in distribution"
 

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
     from benchmarks.precision.comparison import compute, record, scores_in
     from benchmarks.precision.page import page
     from jepa_jax import load_encoder
-    from jepa_jax.products import PRECISIONS
+    from jepa_jax.precisions import PRECISIONS
 
     asked = args.precisions.split(",") if args.precisions else list(PRECISIONS[1:])
     if unknown := set(asked) - set(PRECISIONS):

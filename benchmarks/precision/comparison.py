@@ -9,7 +9,7 @@ from benchmarks.precision.groups import GROUPS, records
 from jepa_jax import Exact, Scorer
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators import Line
-from jepa_jax.products import PRECISIONS
+from jepa_jax.precisions import PRECISIONS
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.shards import read_rows
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.shared import odd_images as odd
 from jepa_jax.training.digits import load_digits
-from tools import odd_images as odd
 
 SIDE = odd.SIDE
 _FONTS = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf")

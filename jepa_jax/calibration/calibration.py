@@ -19,7 +19,7 @@ from jepa_jax.estimators.sketch.estimator import Sketch
 from jepa_jax.estimators.sketch.fitting import SketchSamples
 from jepa_jax.estimators.sketch.measurement import Measurement
 from jepa_jax.object_stores import Place, place
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.store.files import make_folder, put, put_text
 from jepa_jax.store.folder import check_ours
 from jepa_jax.store.manifest import differing_settings

@@ -26,7 +26,7 @@ from jepa_jax.estimators.sketch.measurement import (
     sketch_rows,
 )
 from jepa_jax.object_stores import Place
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.keys import keys_of

@@ -18,7 +18,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.corrected import FEWEST, Line
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.fitting import spearman
-from jepa_jax.products import PRECISIONS, Precision
+from jepa_jax.precisions import PRECISIONS, Precision
 from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.precision import is_faster

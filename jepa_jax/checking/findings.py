@@ -19,7 +19,7 @@ from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.loading import load_encoder
 from jepa_jax.error_lines import first_line
 from jepa_jax.estimators.exact import Exact
-from jepa_jax.products import PRECISIONS
+from jepa_jax.precisions import PRECISIONS
 from jepa_jax.scoring.affordable import TooDear, too_dear
 from jepa_jax.scoring.cost import cost_of
 from jepa_jax.scoring.precision import is_faster, numerics

@@ -10,8 +10,8 @@ pickle: the hub has no safetensors under this name; convert it where you trust i
   transformers.AutoModel.from_pretrained(NAME).save_pretrained(FOLDER), and copy its
   preprocessor_config.json there.
 gated: accept its licence on its page, then `hf auth login`.
-All was compared with PyTorch on random weights under the names of the published files; no
-published weights were at hand. Licences are as remembered: its page on the hub is what holds.
+All was compared with PyTorch on random weights under the names of the published files: `check`
+compares the published ones. Its page on the hub is what holds of a licence.
 And any checkpoint folder of these architectures."""
 
 

@@ -15,20 +15,15 @@ import typer
 from jepa_jax.commands.terminal import say
 from jepa_jax.estimators.methods import METHODS
 from jepa_jax.object_stores import place
+from jepa_jax.precisions import PRECISIONS
 
 if TYPE_CHECKING:  # It does not know what a registry makes of it.
-    Method = MethodOrAuto = PrecisionOrAuto = StrEnum
+    Method = MethodOrAuto = Precision = PrecisionOrAuto = StrEnum
 else:
+    Precision = StrEnum("Precision", list(PRECISIONS))
+    PrecisionOrAuto = StrEnum("PrecisionOrAuto", [*PRECISIONS, "auto"])
     Method = StrEnum("Method", list(METHODS))
     MethodOrAuto = StrEnum("MethodOrAuto", [*METHODS, "auto"])
-
-
-class Precision(StrEnum):
-    highest = "highest"
-    tf32 = "tf32"
-    bf16 = "bf16"
-    tf32x3 = "tf32x3"
-    bf16x3 = "bf16x3"
 
 
 class Engine(StrEnum):
@@ -39,10 +34,6 @@ class Engine(StrEnum):
 class OnLost(StrEnum):
     end = "end"
     skip = "skip"
-
-
-if not TYPE_CHECKING:
-    PrecisionOrAuto = StrEnum("PrecisionOrAuto", [*Precision, "auto"])
 
 
 # Typer knows no unions: what `place` gives, here or on an object store, is what a command gets.
@@ -82,8 +73,8 @@ EncoderOrNone = Annotated[str | None, _ENCODER]
 Embedding = Annotated[
     str | None,
     typer.Option(
-        help="cls, mean, projected, cls@N, each with an optional +normalized; score: several, "
-        "'cls@4,cls@8,cls', in one pass, jepa_score by the last."
+        help="cls, mean, pooled, projected, cls@N, mean@N, each with an optional +normalized; "
+        "score: several, 'cls@4,cls@8,cls', in one pass, jepa_score by the last."
     ),
 ]
 ImageSize = Annotated[int | None, typer.Option(min=1, help="Side of the encoder's input, pixels.")]

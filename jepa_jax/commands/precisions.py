@@ -101,10 +101,10 @@ def _as_before(asked: str, correct: int | None, before: dict, out: Place) -> Set
         raise ValueError(
             f"the rows in {out} are not corrected: give another output folder, or no --correct"
         )
-    return Settled(precision, reason, _line(line, out))
+    return Settled(precision, reason, line_of(line, out))
 
 
-def _line(written: Any, out: Place) -> Any:
+def line_of(written: Any, out: Place) -> Any:
     """The line that a manifest has."""
     import jax.numpy as jnp
 

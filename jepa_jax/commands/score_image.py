@@ -164,10 +164,11 @@ def _with_those_of(asked: Asked) -> Asked:
 
 
 def _estimator(encoder: Any, asked: Asked, method: str, precision: str) -> Any:
-    from jepa_jax.estimators.methods import METHODS
+    from jepa_jax.estimators.methods import find_method
 
     if method == "corrected":
         return _corrected(asked.within)
+    find_method(method)
     check_settings(asked.settings, [method])
     calibration = asked.calibration
     if asked.within is not None and calibration is None:
@@ -175,8 +176,6 @@ def _estimator(encoder: Any, asked: Asked, method: str, precision: str) -> Any:
 
         own = asked.within / CALIBRATION
         calibration = own if own.is_dir() else None
-    if method not in METHODS:
-        raise ValueError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
     return make_estimator(
         method,
         asked.settings,
@@ -188,21 +187,13 @@ def _estimator(encoder: Any, asked: Asked, method: str, precision: str) -> Any:
 
 
 def _corrected(within: Place | None) -> Any:
-    """The line that the folder's scores were corrected by."""
-    import jax.numpy as jnp
-
+    """By the line that the folder's scores were corrected by."""
+    from jepa_jax.commands.precisions import line_of
     from jepa_jax.estimators import Corrected
-    from jepa_jax.estimators.corrected import Line
     from jepa_jax.store.manifest import read_manifest
 
     assert within is not None  # No option is called so.
-    line = dict(read_manifest(within)["settings"]["estimator"]["line"])
-    images = int(line.pop("images"))
-    return Corrected(
-        Line(
-            **{name: jnp.asarray(value, jnp.float32) for name, value in line.items()}, images=images
-        )
-    )
+    return Corrected(line_of(read_manifest(within)["settings"]["estimator"].get("line"), within))
 
 
 def _say(found: "ImageScore", scorer: Any, place: "Standing | None", within: Place | None) -> None:

@@ -247,8 +247,10 @@ def _open_shards(
             sources.append(Parquet(path, label, **options.of_table))
         elif kind == "arrays" and isinstance(path, Path):
             sources.append(Npz(path, label, options.max_pixels))
-        else:
+        elif kind == "tar":
             sources.append(Tar(path, label, options.max_pixels))
+        else:
+            raise ValueError(f"{path} cannot be read where it is: copy it to this machine first")
     return Chain(name, tuple(sources), skipped)
 
 

@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jepa_jax.precisions import Precision
 from jepa_jax.primitive import linear_pair, waiting
-from jepa_jax.products import Precision, contract, lower_precision, matmul
+from jepa_jax.products import contract, lower_precision, matmul
 
 # Of the queries, and of the tokens that they look at.
 Queries = Float[Array, "h q d"]

@@ -101,7 +101,7 @@ def _jacobians(*parts: Array, form: str, null: int) -> tuple[Array, ...]:
         each = jnp.concatenate(
             [jnp.full((1, len(gram)), 0.5), jnp.eye(len(gram), dtype=gram.dtype)[at]]
         )
-        cotangents = jax.vmap(lambda w: _dot(u * w[None], u.T))(each * inverse[None])
+        cotangents = jax.vmap(lambda w: linalg.dot(u * w[None], u.T))(each * inverse[None])
         found = jax.vmap(pull)(cotangents)
         return tuple(f.astype(part.dtype) for f, part in zip(found, parts, strict=True))
 
@@ -109,7 +109,7 @@ def _jacobians(*parts: Array, form: str, null: int) -> tuple[Array, ...]:
 def _along(kept: tuple[Array, ...], tangents: tuple[Array, ...]) -> Array:
     flat = lambda a: a.reshape(len(kept[0]), -1)
     pairs = zip(kept, tangents, strict=True)
-    return sum(_dot(flat(j), t.ravel()) for j, t in pairs)  # type: ignore[return-value]
+    return sum(linalg.dot(flat(j), t.ravel()) for j, t in pairs)  # type: ignore[return-value]
 
 
 def _floor(eigenvalues: Array) -> Array:
@@ -202,13 +202,13 @@ def _last_block_gram(
     spread = lambda a: jnp.repeat(a, width // len(a), axis=0)  # One row a head to a coordinate.
     share, key_rows = spread(share), spread(key_rows)
     moved = share * deviation
-    total = _dot(share, share.T) * _dot(value_rows, value_rows.T)
-    cross = _dot(value_rows, key_rows.T) * _dot(share, moved.T)
-    total = total + cross + cross.T + _dot(moved, moved.T) * _dot(key_rows, key_rows.T)
-    seen = share * (_dot(value_rows, n.T) + deviation * _dot(key_rows, n.T))
+    total = linalg.dot(share, share.T) * linalg.dot(value_rows, value_rows.T)
+    cross = linalg.dot(value_rows, key_rows.T) * linalg.dot(share, moved.T)
+    total = total + cross + cross.T + linalg.dot(moved, moved.T) * linalg.dot(key_rows, key_rows.T)
+    seen = share * (linalg.dot(value_rows, n.T) + deviation * linalg.dot(key_rows, n.T))
     kept = (2 - jnp.square(n).sum(-1) / width) / width
-    total = total - _dot(seen * kept[None], seen.T)
-    return _dot(_dot(out, total), out.T) + _outer(own)
+    total = total - linalg.dot(seen * kept[None], seen.T)
+    return linalg.dot(linalg.dot(out, total), out.T) + _outer(own)
 
 
 def _mean_norm_parts(vit: ViT, rule: EmbeddingRule, leaving: Array) -> tuple[Array, ...]:
@@ -230,17 +230,12 @@ def _mean_norm_gram(
     squares = jnp.square(inverse)
     kept = squares * (2 - jnp.square(n).sum(-1, keepdims=True) / width) / width
     total = squares.sum() * (jnp.eye(width, dtype=n.dtype) - 1 / width)
-    total = (total - _dot((n * kept).T, n)) / count**2
-    return _dot(_dot(out, total), out.T)
+    total = (total - linalg.dot((n * kept).T, n)) / count**2
+    return linalg.dot(linalg.dot(out, total), out.T)
 
 
 def _outer(jacobian: Float[Array, "k d"]) -> Float[Array, "k k"]:
-    return _dot(jacobian, jacobian.T)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    """A product in the operands' own type that `vmap` keeps: see `estimators.factor`."""
-    return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST)
+    return linalg.dot(jacobian, jacobian.T)
 
 
 _GRAMS = {"rows": _outer, "last_block": _last_block_gram, "mean_norm": _mean_norm_gram}

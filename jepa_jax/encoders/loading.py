@@ -36,11 +36,11 @@ def load_encoder(
     video_preprocessor_config.json) and model.safetensors (or its shards), as `transformers` writes
     them. A hub name such as "facebook/dinov2-small" is downloaded once, and found in the hub's
     cache when offline. "embedded" is the small encoder that comes with the package. `embedding`
-    overrides the family's rule ("cls", "mean", "projected", "cls@8", each with an optional
-    "+normalized"); several, "cls@4,cls@8,cls", have scores of each at once, the last the encoder's
-    own `rule`. `image_size`: the side of the input in pixels; `dtype` the type of the parameters in
-    memory, whatever it is on disk. `frames`: an encoder of clips of so many frames (V-JEPA 2),
-    `Encoder.preprocess_clip`; a still image is then a clip of it alone.
+    overrides the family's rule ("cls", "mean", "pooled", "projected", "cls@8", "mean@8", each with
+    an optional "+normalized"); several, "cls@4,cls@8,cls", have scores of each at once, the last
+    the encoder's own `rule`. `image_size`: the side of the input in pixels; `dtype` the type of the
+    parameters in memory, whatever it is on disk. `frames`: an encoder of clips of so many frames
+    (V-JEPA 2), `Encoder.preprocess_clip`; a still image is then a clip of it alone.
 
     No code of a checkpoint is run, no pickle is opened, and no question is asked.
 

@@ -96,13 +96,6 @@ def _power_of_two(a: Array) -> Float[Array, ""]:
     return power_of_two(jnp.maximum(a.max(), -a.min()))  # Not of |A|: a second copy.
 
 
-def _dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
-    """A matrix product in its operands' own type."""
-    # Not `jnp.matmul`: it states float64 as its result's type, which `vmap` of a jitted caller
-    # checks anew outside of the `enable_x64` that holds here, and turns into float32.
-    return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
 def _blocked_gram(
     a: Float[Array, "m n"],
     left: Float[Array, "m m"] | None,
@@ -120,8 +113,8 @@ def _blocked_gram(
         if scale is not None:
             y = y / scale.astype(products)
         if left is not None:
-            y = _dot(left, y)
-        return _dot(y, y.T).astype(jnp.float64)
+            y = linalg.dot(left, y)
+        return linalg.dot(y, y.T).astype(jnp.float64)
 
     def add(i: Array, total: Array) -> Array:
         return total + product(jax.lax.dynamic_slice_in_dim(a, i * BLOCK, BLOCK, 1))
@@ -181,9 +174,9 @@ def leverages(factor: Factor, a: Float[Array, "m n"]) -> Float[Array, " n"]:
     def whole(a: Array, left: Array, core: Array) -> Array:
         with jax.enable_x64(True):
             core, left = core.astype(jnp.float64), left.astype(jnp.float64)
-            lower = _dot(left, linalg.cholesky(core))
+            lower = linalg.dot(left, linalg.cholesky(core))
             inverse = linalg.lower_solve(lower, jnp.eye(len(core), dtype=jnp.float64))
-            return _columns(lambda block: _dot(inverse, block.astype(jnp.float64)), a)
+            return _columns(lambda block: linalg.dot(inverse, block.astype(jnp.float64)), a)
 
     # As `gram` has it: what is left of rounding after the first factor is the second's.
     def twice(a: Array, left: Array, core: Array) -> Array:
@@ -192,7 +185,7 @@ def leverages(factor: Factor, a: Float[Array, "m n"]) -> Float[Array, " n"]:
             identity = jnp.eye(len(core), dtype=core.dtype)
             first = linalg.lower_solve(left / scale.astype(left.dtype), identity).astype(a.dtype)
             second = linalg.lower_solve(linalg.cholesky(core), identity).astype(a.dtype)
-        return _columns(lambda block: _dot(second, _dot(first, block / scale)), a)
+        return _columns(lambda block: linalg.dot(second, linalg.dot(first, block / scale)), a)
 
     return jax.lax.platform_dependent(a, factor.left, factor.core, cpu=whole, default=twice)
 
@@ -220,7 +213,7 @@ def root(factor: Factor) -> Float[Array, "m m"]:
 
 def _root(left: Float[Array, "m m"], core: Float[Array, "m m"]) -> Float[Array, "m m"]:
     eigenvalues, vectors = linalg.eigh(core)
-    return _dot(left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0))[None])
+    return linalg.dot(left, vectors * jnp.sqrt(jnp.maximum(eigenvalues, 0))[None])
 
 
 def _by_platform(function: Callable[..., Array], *arrays: Array) -> Array:
@@ -262,7 +255,7 @@ def volume_and_rank(factor: Factor) -> tuple[Float[Array, ""], Int[Array, ""]]:
         scale = jnp.log(jnp.abs(jnp.diagonal(factor.left))).sum()
         finite = jnp.isfinite(factor.core).all() & jnp.isfinite(factor.left).all()
         # A Cholesky factorisation that broke down (NaN) on finite entries is a zero, too.
-        deficient = finite & ~(_smallest(_dot(factor.left, lower)) > factor.noise)
+        deficient = finite & ~(_smallest(linalg.dot(factor.left, lower)) > factor.noise)
         volume = scale + 0.5 * jnp.log(pivots).sum()
         rank = _count(deficient, factor.left, factor.core, factor.noise)
         # The smallest one was bounded from above; what was counted decides.
@@ -279,7 +272,7 @@ def _smallest(lower: Float[Array, "m m"]) -> Float[Array, ""]:
         v = linalg.lower_solve(lower, v[:, None])
         v = linalg.lower_solve_transposed(lower, v)[:, 0]
         v = v / jnp.sqrt(jnp.square(v).sum())
-    return jnp.sqrt(jnp.square(_dot(v[None], lower)).sum())
+    return jnp.sqrt(jnp.square(linalg.dot(v[None], lower)).sum())
 
 
 def _count_if(deficient: Array, left: Array, core: Array, noise: Array) -> Array:

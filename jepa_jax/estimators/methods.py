@@ -122,5 +122,5 @@ HOW = {method.name: method.how for method in METHODS.values()} | {
 def find_method(name: str) -> Method:
     """The method of this name; `ValueError` lists the known ones."""
     if name not in METHODS:
-        raise ValueError(f"`method` must be one of {', '.join(METHODS)}, got {name!r}")
+        raise ValueError(f"the method must be one of {', '.join(METHODS)}, got {name!r}")
     return METHODS[name]

@@ -111,7 +111,7 @@ def gauss_gradient(
         _, nodes, right = linalg.svd(b)
         first = right[:, 0]
         inner = _without_weight(divided_differences(nodes, eps), first[:, None] * first[None])
-        moved = 2 * _dot(b, _dot(right.T, _dot(inner, right)))
+        moved = 2 * linalg.dot(b, linalg.dot(right.T, linalg.dot(inner, right)))
         above_it = jnp.eye(len(b), k=1, dtype=b.dtype)
         return _diagonal(moved), (moved * above_it).sum(1)[:-1]
 
@@ -132,9 +132,9 @@ def first_column_jacobian(
         differences, first = divided_differences(nodes, eps), right[:, 0]
 
         def change(db: Array) -> Array:
-            dm = _dot(db.T, b) + _dot(b.T, db)
-            inner = differences * _dot(right, _dot(dm, right.T))
-            return _dot(right.T, _dot(inner, first[:, None]))[:, 0]
+            dm = linalg.dot(db.T, b) + linalg.dot(b.T, db)
+            inner = differences * linalg.dot(right, linalg.dot(dm, right.T))
+            return linalg.dot(right.T, linalg.dot(inner, first[:, None]))[:, 0]
 
         basis = jnp.eye(len(diagonal), dtype=b.dtype)
         on = jax.vmap(lambda e: change(jnp.diag(e)), out_axes=1)(basis)
@@ -180,11 +180,6 @@ def zeros(
 
 def _diagonal(a: Float[Array, "m m"]) -> Float[Array, " m"]:
     return (a * jnp.eye(len(a), dtype=a.dtype)).sum(1)
-
-
-def _dot(a: Array, b: Array) -> Array:
-    """A product in float64 that `vmap` of a jitted caller keeps: see `estimators.factor`."""
-    return jax.lax.dot(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _without_weight(values: Array, weights: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Scores compared with label-free baselines, without leakage; densities that are known.
+"""Scores compared with label-free baselines, without leakage.
 
 `evaluate` scores sets of images and compares; `compare` does so with features that are there.
 """

@@ -22,7 +22,7 @@ from jepa_jax.evaluation.scored import (
 )
 from jepa_jax.evaluation.shared_images import Shared
 from jepa_jax.evaluation.timing import input_seconds
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.scoring import Scorer
 from jepa_jax.store.manifest import is_scores_folder
 
@@ -126,16 +126,17 @@ def evaluate(
     >>> from jepa_jax import load_encoder
     >>> from jepa_jax.data import Record
     >>> from jepa_jax.evaluation import Column, evaluate
-    >>> from tools import odd_images as odd
+    >>> from PIL import Image
     >>> rng = np.random.default_rng(0)
-    >>> def images(name, count, draw):
-    ...     drawn = [draw(rng).convert("RGB") for _ in range(count)]
+    >>> def images(name, side):  # Of random squares, so many a side.
+    ...     drawn = [rng.integers(0, 256, (side, side, 3), np.uint8) for _ in range(8)]
+    ...     drawn = [Image.fromarray(squares).resize((28, 28)) for squares in drawn]
     ...     return [Record(f"{name}{i}", name, lambda im=im: im) for i, im in enumerate(drawn)]
     >>> found = evaluate(
     ...     load_encoder("embedded"),
-    ...     reference=images("r", 8, odd.letter),
-    ...     inliers=images("i", 8, odd.letter),
-    ...     outliers={"noise": images("n", 8, odd.noise)},
+    ...     reference=images("r", 3),
+    ...     inliers=images("i", 3),
+    ...     outliers={"noise": images("n", 28)},
     ...     out=tempfile.mkdtemp(),
     ...     detectors=[Column("jepa_score"), Column("bits_per_pixel", descending=True)],
     ... )

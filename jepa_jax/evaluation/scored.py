@@ -70,8 +70,8 @@ def read_set(folder: str | Place) -> ScoredSet:
 def check_same_settings(tables: Mapping[str, ScoredSet]) -> None:
     """Raises `ValueError` where scores of several sets were not made alike, with both values.
 
-    Encoder, embedding, image size, estimator, calibration, precision, views and version must be
-    those of the first set.
+    Encoder, embedding, image size, estimator, calibration, precision, views and numerics must
+    be those of the first set.
     """
     (first, reference), *others = tables.items()
     changed = [

@@ -5,6 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jepa_jax.data import Record, open_source
+from jepa_jax.data.storage import Storage, StorageFailed
 
 # Two images are near-duplicates where their grey thumbnails differ by no more than this root mean
 # square, of 255: a copy that was recompressed or resized differs by 1 to 3.
@@ -70,7 +72,9 @@ def fingerprints(
 ) -> Fingerprints:
     """The fingerprints of a source's images, `only` those of these ids where given.
 
-    What cannot be read has none. Cost: decoding every image once; 1 kB of memory an image.
+    What cannot be decoded has none. Raises `jepa_jax.data.storage.StorageFailed` where images could
+    not be read for another reason than themselves, after new tries: without them nobody could say
+    whether sets share images. Cost: decoding every image once; 1 kB of memory an image.
 
     >>> import numpy as np
     >>> from PIL import Image
@@ -81,13 +85,15 @@ def fingerprints(
     (('a',), 64)
     """
     wanted = None if only is None else set(only)
-    records = itertools.islice(iter(open_source(source)), limit)
+    opened = open_source(source)
+    fingerprint = partial(_fingerprint, Storage.of(opened))
+    records = itertools.islice(iter(opened), limit)
     chosen = (r for r in records if wanted is None or r.id in wanted)
     ids, hashes, thumbnails = [], [], []
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="fingerprint") as pool:
         # In blocks: `map` reads all that it is given ahead.
         for block in iter(lambda: list(itertools.islice(chosen, 64 * _WORKERS)), []):
-            for record, found in zip(block, pool.map(_fingerprint, block), strict=True):
+            for record, found in zip(block, pool.map(fingerprint, block), strict=True):
                 if found is not None:
                     ids.append(record.id)
                     hashes.append(found[0])
@@ -99,9 +105,11 @@ def fingerprints(
     )
 
 
-def _fingerprint(record: Record) -> tuple[str, np.ndarray] | None:
+def _fingerprint(storage: Storage, record: Record) -> tuple[str, np.ndarray] | None:
     try:
-        image = record.load().convert("RGB")
+        image = storage.load(record).convert("RGB")
+    except StorageFailed:
+        raise
     except Exception:  # Unreadable: the row of scores says why.
         return None
     digest = hashlib.sha256(f"{image.size}".encode())

@@ -13,16 +13,29 @@ if TYPE_CHECKING:
     from jepa_jax.scoring.cluster import Ray as Ray
     from jepa_jax.scoring.one_image import ImageScore as ImageScore
     from jepa_jax.scoring.one_image import score_one as score_one
+    from jepa_jax.scoring.refine import Refinement as Refinement
+    from jepa_jax.scoring.run import Summary as Summary
+    from jepa_jax.scoring.work import Part as Part
 
 # On demand: scores in memory need no tables.
-_HOMES = {"Ray": "cluster", "ImageScore": "one_image", "score_one": "one_image"}
+_HOMES = {
+    "ImageScore": "one_image",
+    "Part": "work",
+    "Ray": "cluster",
+    "Refinement": "refine",
+    "Summary": "run",
+    "score_one": "one_image",
+}
 
 __all__ = [
     "ImageScore",
+    "Part",
     "Profile",
     "Ray",
+    "Refinement",
     "Scorer",
     "Scores",
+    "Summary",
     "ViewSettings",
     "combine_views",
     "log_density",

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
 from jepa_jax.estimators.lanczos import Lanczos
-from jepa_jax.products import Precision, product
+from jepa_jax.precisions import Precision
+from jepa_jax.products import product
 from jepa_jax.scoring.batch_sizes import FLOPS_CORE, Plan
 from jepa_jax.scoring.cores import available_cores
 from jepa_jax.scoring.cost import Cost, cost_of
@@ -94,10 +95,11 @@ def too_dear(scorer: Planned, size: tuple[int, int] | None = None) -> TooDear | 
     took = f" at the {rate / 1e9:.3g} GFLOP/s measured here, {_time(hours)} or more" if rate else ""
     ways = []
     if largest.vjps > lanczos or rows:
-        ways.append(
-            f"method lanczos (about {lanczos:.0f} VJPs, no calibration), or a sketch (32 VJPs, "
-            "by a calibration), has no such rows"
-        )
+        others = [f"method lanczos (about {lanczos:.0f} VJPs, no calibration)"]
+        if not encoder.inner:  # A sketch is of one embedding.
+            others.append("a sketch (32 VJPs, by a calibration)")
+        takes = "has no such rows" if rows else "takes less"
+        ways.append(f"{', or '.join(others)}, {takes}")
     if memory != largest.memory:
         ways.append("a smaller batch size, or fewer processes, takes less memory")
     if frames is not None:

@@ -15,7 +15,7 @@ from jepa_jax.encoders.encoder_jacobian import jacobian_of, jacobians_of
 from jepa_jax.estimators.estimate import Estimate, Estimator, estimates
 from jepa_jax.estimators.shares import pooled
 from jepa_jax.jacobian_operator import Jacobian
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_sizes import Plan, plan_for
 from jepa_jax.scoring.cores import share_cores
@@ -214,9 +214,9 @@ class BatchScorer:
     def traced(self, height: int, width: int) -> jax.stages.Traced:
         """The program of one batch on all devices of images of this size, traced and not compiled.
 
-        `.lower().compile()` of it takes (encoder.state, estimator or None, images, keys), and has
-        XLA's plan of the memory; `.lower(lowering_platforms=("cuda",))` is for a device that is not
-        here. None where the estimator is settings alone, with nothing fitted.
+        `.lower().compile()` of it takes (encoder.state, estimator, images, keys), with None for an
+        estimator that is settings alone, with nothing fitted; it has XLA's plan of the memory.
+        `.lower(lowering_platforms=("cuda",))` is for a device that is not here.
         """
         count, encoder = self.batch(height, width), self.encoder
         shape = (count, height, width, encoder.config.channels)

@@ -16,7 +16,8 @@ import numpy as np
 from jepa_jax.encoders.attention import attention
 from jepa_jax.encoders.layers import standardize
 from jepa_jax.estimators.volume import volume
-from jepa_jax.products import Precision, product
+from jepa_jax.precisions import Precision
+from jepa_jax.products import product
 from jepa_jax.scoring.devices import Devices
 from jepa_jax.scoring.precision import numerics
 

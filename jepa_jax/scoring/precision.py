@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import jax
 
-from jepa_jax.products import PRECISIONS, SETTINGS, Precision, cpu_multiplies_bf16
+from jepa_jax.precisions import PRECISIONS, Precision
+from jepa_jax.products import SETTINGS, cpu_multiplies_bf16
 from jepa_jax.xla import default_device
 
 # The platforms that compute products at a precision faster than in float32. The others compute the

@@ -5,7 +5,7 @@ import dataclasses
 from jepa_jax.encoders.encoder import Origin
 from jepa_jax.encoders.loading import load_encoder
 from jepa_jax.estimators.estimate import Estimator
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.scoring.batch_scorer import BatchScorer
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from jepa_jax.data import Record, Source
 from jepa_jax.object_stores import Place
-from jepa_jax.products import Precision
+from jepa_jax.precisions import Precision
 from jepa_jax.scoring.rows import make_row
 from jepa_jax.scoring.work import OnRow, Shard, ShardWriter, Task, scored_items
 from jepa_jax.store.files import each
@@ -29,6 +29,9 @@ class Refinement:
     """Which rows are scored again exactly: shares of the rows with a score, and flagged ones.
 
     `low` and `high`: shares, in [0, 1]. Raises `ValueError` on others, or where both are 0.
+
+    >>> Refinement(low=0.01)  # `Scorer.run(..., refine=...)`: the lowest hundredth.
+    Refinement(low=0.01, high=0.0)
     """
 
     low: float = 0.05

@@ -16,7 +16,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.scoring.keys import generator_of
 from jepa_jax.scoring.scores import Scores
 from jepa_jax.scoring.stages import PREPROCESSING, READING, stage
-from jepa_jax.scoring.views import ViewSettings, combine_views, random_view
+from jepa_jax.scoring.views import combine_views, random_view
 from jepa_jax.store.schema import LONG, STAMP, of_rule
 
 # Levels of the quantiles that stand for a spectrum, from the smallest singular value up.
@@ -46,7 +46,6 @@ def prepare(
     views: int,
     seed: int,
     store: tuple[str, ...] = (),
-    settings: ViewSettings = ViewSettings(),
     storage: Storage = Storage(),
 ) -> Prepared:
     """Reads, decodes and preprocesses one record; every failure becomes its error.
@@ -57,7 +56,7 @@ def prepare(
     """
     # A decoded image counts against the memory of all threads until its inputs are made.
     with DECODING.hold():
-        return _prepared(record, encoder, views, seed, store, settings, storage)
+        return _prepared(record, encoder, views, seed, store, storage)
 
 
 def _prepared(
@@ -66,7 +65,6 @@ def _prepared(
     views: int,
     seed: int,
     store: tuple[str, ...],
-    settings: ViewSettings,
     storage: Storage,
 ) -> Prepared:
     stamp = None
@@ -79,7 +77,7 @@ def _prepared(
             if group in _OF_IMAGE:
                 facts |= _OF_IMAGE[group](image)
         with stage(PREPROCESSING):
-            inputs = _inputs(record.id, image, encoder, views, seed, settings)
+            inputs = _inputs(record.id, image, encoder, views, seed)
         return Prepared(record, inputs, stamp=stamp, image=facts)
     except StorageFailed:
         raise
@@ -89,13 +87,13 @@ def _prepared(
 
 
 def _inputs(
-    id: str, image: Image.Image, encoder: Encoder, views: int, seed: int, settings: ViewSettings
+    id: str, image: Image.Image, encoder: Encoder, views: int, seed: int
 ) -> list[Float[np.ndarray, "h w c"]]:
     if views == 1:
         return [encoder.preprocess(image)]
     side = encoder.image_size
     return [
-        encoder.normalize(random_view(image, side, generator_of(seed, id, str(view)), settings))
+        encoder.normalize(random_view(image, side, generator_of(seed, id, str(view))))
         for view in range(views)
     ]
 

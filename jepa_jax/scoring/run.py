@@ -54,6 +54,10 @@ class Summary:
     rows found done; `unavailable`: rows of the folder whose image could not be got, which `retry`
     would do again; `changed`: rows whose image's file had another size or time than when it was
     scored, which were done again or kept, as was asked for.
+
+    >>> summary = Summary("scores", {"ok": 8, "unreadable": 1}, resumed=20, seconds=4.0)
+    >>> summary.scored, summary.resumed
+    (9, 20)
     """
 
     out: Place
@@ -98,7 +102,8 @@ def run(
 
     `source`: whatever `jepa_jax.data.open_source` takes. `views`: 1 for the image itself, N for Eq.
     4 over N random views (column `views`). `store`: groups of columns, of "embedding", "spectrum"
-    (65 quantiles of log sigma), "image" (size, bits per pixel) and "patches" (a map of
+    (65 quantiles of log sigma), "image" (size, bits per pixel of a JPEG,
+    brightness, contrast, sharpness) and "patches" (a map of
     `jepa_jax.estimators.patch_shares`). `limit`: the first so many images. `refine`: which rows of
     a calibrated method are scored again exactly when all are scored. `retry`: which rows without a
     score are done again, in their places: "failed", those whose image could not be got (status

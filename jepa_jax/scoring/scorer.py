@@ -38,7 +38,11 @@ class Scorer(BatchScorer):
     """
 
     def run(self, source: Any, out: str | Place, **settings: Any) -> "Summary":
-        """Scores a stream of images into a folder of Parquet shards: `jepa_jax.scoring.run.run`."""
+        """Scores a stream of images into a folder of Parquet shards: `jepa_jax.scoring.run.run`.
+
+        `settings` are its, by name: `views`, `store`, `limit`, `refine`, `retry`, `part`, `engine`
+        and the others.
+        """
         # Here: scores in memory need no tables.
         from jepa_jax.scoring.run import run
 

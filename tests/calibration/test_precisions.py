@@ -7,7 +7,7 @@ import pytest
 
 from jepa_jax.calibration import Compared, choose_precision, faster_precisions
 from jepa_jax.calibration.precisions import _in_turn
-from jepa_jax.products import PRECISIONS
+from jepa_jax.precisions import PRECISIONS
 from jepa_jax.scoring.scores import Scores
 
 EXACT = np.arange(1000.0)
@@ -68,7 +68,7 @@ class Machine:
         self.hold_ups = itertools.cycle([0, 0, 0, 0, 0, 50.0])
 
     def scorer(self, precision, seconds, error):
-        def score(images):
+        def score(images, at_any_cost=False):
             self.log.append(precision)
             self.now += seconds * len(images) + next(self.hold_ups)
             n = np.zeros(len(images))

@@ -1,12 +1,13 @@
 """Leakage is found by pixels: other names and formats do not hide it."""
 
+import errno
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jepa_jax.data import Record
+from jepa_jax.data import Record, storage
 from jepa_jax.evaluation import Leakage, check_disjoint, fingerprints
 
 
@@ -37,6 +38,22 @@ def test_files_of_other_names_and_formats_are_the_same_image(tmp_path):
     a, b = (fingerprints(tmp_path / folder) for folder in "ab")
     assert a.hashes == b.hashes
     assert (a.ids, b.ids) == (("a.png",), ("b.bmp",))
+
+
+def test_a_storage_that_fails_is_no_unreadable_image(monkeypatch):
+    monkeypatch.setattr(storage, "RETRY_SECONDS", (0.0, 0.0, 0.0))
+    tries = []
+
+    def load(fails: int) -> Image.Image:
+        tries.append(1)
+        if len(tries) <= fails:
+            raise OSError(errno.EIO, "Input/output error")
+        return picture(1)
+
+    assert len(fingerprints([Record("a", "disk", lambda: load(3))])) == 1
+    tries.clear()
+    with pytest.raises(storage.StorageFailed, match="failed in 4 tries at disk"):
+        fingerprints([Record("a", "disk", lambda: load(4))])
 
 
 def test_identical_near_and_different():

@@ -1,7 +1,6 @@
 """A server on this machine that speaks S3 (moto's), and fails as it is told to."""
 
 import dataclasses
-import os
 import random
 import threading
 import time
@@ -80,8 +79,3 @@ class S3Server:
     def _cut(answer):
         body = b"".join(answer)
         yield body[: len(body) // 2]  # Of a length that was said before: the connection ends.
-
-
-def environment_without_others() -> dict[str, str]:
-    """This process's, without what would lead to a real account."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

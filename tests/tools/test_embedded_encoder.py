@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.shared import odd_images as odd
 from jepa_jax import Exact, jacobian, load_encoder
-from tools import odd_images as odd
 
 ASSETS = Path(odd.__file__).parent.parent / "jepa_jax" / "assets"
 

@@ -15,6 +15,8 @@ from PIL import Image
 from jepa_jax.clip_frames import FRAMES
 from jepa_jax.data.decoding import MAX_PIXELS, count_frames, decode, decode_frames
 from jepa_jax.data.files import file_stamp
+from jepa_jax.data.kinds import SHARD_NAMES
+from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
 from jepa_jax.data.sources.folder import IMAGE, Found, walk
 from jepa_jax.data.videos import NEEDED, VIDEOS, can_read_videos, decode_video, index_video
@@ -70,10 +72,19 @@ class Clips:
     def __str__(self) -> str:
         return f"folder of clips {self.path}"
 
-    @cached_property
+    @property
     def _found(self) -> dict[str, list[Found]]:
         """The files of every clip, by its id."""
+        return self._survey[0]
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Files that are neither frames nor clips, by kind."""
+        return self._survey[1]
+
+    @cached_property
+    def _survey(self) -> tuple[dict[str, list[Found]], tuple[LeftOut, ...]]:
         clips: dict[str, list[Found]] = {}
+        others = Tally()
         for found in walk(self.path):
             lower = found.id.lower()
             if found.word != "hidden" and lower.endswith(VIDEOS):
@@ -83,7 +94,10 @@ class Clips:
             elif found.kind == IMAGE:
                 folder, own = os.path.dirname(found.id), lower.endswith(_ANIMATED)
                 clips.setdefault(found.id if own or not folder else folder, []).append(found)
-        return clips
+            else:
+                kind = SHARD_NAMES.get(found.kind, found.kind) or found.word
+                others.add(kind, writable_id(found.id), found.reason)
+        return clips, others.entries()
 
     def __iter__(self) -> Iterator[Record]:
         for id, files in self._found.items():

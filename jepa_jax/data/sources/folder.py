@@ -168,10 +168,6 @@ class Folder:
                 tally.add(kinds.SHARD_NAMES[kind], writable_id(names[0]), reason, len(names))
         return tally.entries()
 
-    def is_empty(self) -> bool:
-        """Whether there is no image; stops at the first one."""
-        return all(found.kind != IMAGE for found in walk(self.path))
-
 
 def walk(folder: str | Place) -> Iterator[Found]:
     """Every file in a folder and below, depth first, in order of the names; hidden ones as one.

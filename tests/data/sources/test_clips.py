@@ -6,6 +6,7 @@ from PIL import Image
 
 from jepa_jax.clip_frames import split_frames
 from jepa_jax.data import Clips, UnreadableImage
+from jepa_jax.data.left_out import left_out
 
 
 def grey(level: int, size=(6, 4)) -> Image.Image:
@@ -44,6 +45,19 @@ def test_what_is_a_clip_and_which_of_its_frames_are_taken(folder):
     assert levels(next(r for r in Clips(folder, 12) if r.id == "b.png").load()) == sorted(
         2 * [20 * i for i in range(6)]
     )
+
+
+def test_what_is_no_clip_is_counted(folder):
+    for name in ("notes.txt", "walk/.hidden", "walk/x.heic", "more.tar"):
+        (folder / name).write_bytes(b"no frame")
+    clips = Clips(folder, 4)
+    assert {entry.kind: entry.count for entry in left_out(clips)} == {
+        ".heic": 1,
+        ".txt": 1,
+        "hidden": 1,
+        "tar files": 1,
+    }
+    assert clips.count() == 5
 
 
 def test_a_clip_is_another_one_when_a_frame_is(folder):
