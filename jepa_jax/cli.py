@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from jepa_jax.commands.browse import browse
 from jepa_jax.commands.calibrate import calibrate
 from jepa_jax.commands.check import check
 from jepa_jax.commands.compare import compare
@@ -30,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Plain help starts in half the time.
 )
 COMMANDS = (
-    *(score, show, merge, report, compare, select, export),
+    *(score, show, merge, report, browse, compare, select, export),
     *(evaluate, calibrate, train, encoders, check),
 )
 for command in COMMANDS:

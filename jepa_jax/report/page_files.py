@@ -1,12 +1,13 @@
 """A page as one HTML file: its template, style and scripts put together, and written."""
 
 import base64
+import functools
 import hashlib
 import shlex
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jepa_jax.atomic_files import replace
 from jepa_jax.data.files import open_regular
@@ -14,6 +15,9 @@ from jepa_jax.report import words
 from jepa_jax.report.spreadsheets import FORMULAS
 from jepa_jax.store.folder import check_apart
 from jepa_jax.version import __version__
+
+if TYPE_CHECKING:  # The command line needs it where a page is made, and not before.
+    import jinja2
 
 _MARK = '<meta name="generator" content="jepa-jax'
 
@@ -37,12 +41,44 @@ def write_page(path: Path, html: str) -> int:
     return len(data)
 
 
-def page(template: str, scripts: Sequence[str], **values: Any) -> str:
+def page(template: str, scripts: Sequence[str], *, served: bool = False, **values: Any) -> str:
     """The HTML of `template` with the style and these scripts inside.
 
     All scripts are one function, so that they share names and the page has no others; a policy in
     the page lets this very text run and nothing else. Its `facts` say what is a formula, too.
+    `served`: a page without scripts, whose pictures and forms are where it comes from.
     """
+    if "facts" in values:
+        values["facts"] = values["facts"] | {"formulas": FORMULAS}
+    parts = "\n".join(_read(f"{name}.js") for name in scripts)
+    script = f'(() => {{\n"use strict";\n{parts}\n}})();\n' if scripts else ""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            version=__version__,
+            style=_read("style.css"),
+            script=script,
+            policy=served_policy() if served else _policy("data:", "'none'", script),
+            **values,
+        )
+    )
+
+
+def served_policy() -> str:
+    """What a served page may do: its style, pictures and forms of its own server; no scripts."""
+    return _policy("'self'", "'self'", "")
+
+
+def _policy(pictures: str, forms: str, script: str) -> str:
+    return (
+        f"default-src 'none'; img-src {pictures}; style-src '{_hash(_read('style.css'))}'; "
+        f"script-src '{_hash(script) if script else 'none'}'; base-uri 'none'; form-action {forms}"
+    )
+
+
+@functools.cache
+def _environment() -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(
@@ -54,20 +90,10 @@ def page(template: str, scripts: Sequence[str], **values: Any) -> str:
     )
     environment.filters |= {"score": words.shown, "number": words.number, "quote": shlex.quote}
     environment.filters |= {"figures": words.figures}
-    values["facts"] = values["facts"] | {"formulas": FORMULAS}
-    style = _read("style.css")
-    parts = "\n".join(_read(f"{name}.js") for name in scripts)
-    script = f'(() => {{\n"use strict";\n{parts}\n}})();\n'
-    return environment.get_template(template).render(
-        version=__version__,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        **values,
-    )
+    return environment
 
 
+@functools.cache
 def _read(name: str) -> str:
     return (resources.files("jepa_jax.report") / "page" / name).read_text(encoding="utf-8")
 

@@ -46,7 +46,7 @@ def find_pictures(
     has changed since it was scored has none. Raises `ValueError` or `OSError` where the images are
     not at `where.images`.
     """
-    source, lacks = _source(table, where)
+    source, lacks = source_of(table.settings, where)
     if source is None:
         return {}, lacks
     wanted = rows()
@@ -76,13 +76,14 @@ def find_pictures(
     return pictures, lacks
 
 
-def _source(table: ScoreTable, where: Where) -> tuple[Any, str]:
-    """Where the images are, or None and why there are no pictures."""
+def source_of(settings: Mapping[str, Any], where: Where) -> tuple[Any, str]:
+    """Where the images are that a manifest's `settings` name; or None, and why there are no
+    pictures. Raises `ValueError` or `OSError` where they are not at `where.images`."""
     if where.images == "":
         return None, "It was made without pictures."
-    name = where.images or table.settings.get("source", "")
+    name = where.images or settings.get("source", "")
     try:
-        columns = where.columns(table.settings.get("source_options", {}))
+        columns = where.columns(settings.get("source_options", {}))
         source = open_again(name, columns, outside=where.outside)
     except (ValueError, OSError, TypeError) as error:
         if where.images:

@@ -108,7 +108,7 @@ def make_thumbnails(
     """
     side = _LARGE if len(rows) <= _MOST_LARGE else _SMALL
     made: dict[int, bytes] = {}
-    work = partial(_thumbnail, source=source, side=side)
+    work = partial(thumbnail, source=source, side=side)
     found = _unchanged(_find(source, ids, rows), stamps, on_changed)
     for row, picture in _ahead(found, work, workers):
         if picture is not None:
@@ -175,8 +175,9 @@ def _ahead(
             yield first, future.result()
 
 
-def _thumbnail(record: Record, *, source: Source, side: int) -> bytes | None:
-    """The picture of one record; None where it cannot be read now, though it could be scored."""
+def thumbnail(record: Record, *, source: Source, side: int) -> bytes | None:
+    """The picture of one record of `source`, of at most `side` pixels: WebP, or JPEG where Pillow
+    has no WebP; None where it cannot be read now, though it could be scored."""
     with DECODING.hold():
         return _picture(record, source, side)
 

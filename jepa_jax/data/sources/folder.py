@@ -15,7 +15,13 @@ from jepa_jax.data.decoding import MAX_PIXELS, decode
 from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.listing import Listing
-from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
+from jepa_jax.data.record import (
+    Record,
+    UnreadableImage,
+    broken,
+    original_name,
+    writable_id,
+)
 from jepa_jax.data.stored_files import StoredFile
 from jepa_jax.object_stores import Address, Place
 
@@ -92,15 +98,34 @@ class Folder:
         surveyed = self.__dict__.get("survey")  # As it was counted, and not listed again.
         images = walk(self.path) if surveyed is None else self._images(surveyed)
         for found in images:
-            if found.kind != IMAGE:
-                continue
-            id, source = writable_id(found.id), writable_id(found.path)
-            if found.error is not None:
-                yield broken(id, source, found.error)
-                continue
-            load = partial(decode, found.stored or found.path, max_pixels=self.max_pixels)
-            stamp = partial(file_stamp, found.path) if found.stored is None else found.stored.mark
-            yield Record(id, source, load, stamp)
+            if found.kind == IMAGE:
+                yield self._record(found)
+
+    def record(self, id: str) -> Record | None:
+        """The record of this id, without a listing; None where there is no such image in the
+        folder: an id that leads out of it, or to what is hidden, is none."""
+        name = original_name(id)
+        hidden = any(part[:1] in ("", ".") for part in name.split("/"))
+        if hidden or "\0" in name or not _is_written(name, id):
+            return None
+        if isinstance(self.path, Address):
+            if not kinds.has_image_extension(name):
+                return None
+            try:
+                stored = StoredFile.at(self.path / name)
+            except FileNotFoundError:
+                return None
+            return self._record(Found(name, str(stored), IMAGE, stored=stored))
+        path = os.path.join(self.path, name)
+        return self._record(Found(name, path)) if kind_of_file(path) == IMAGE else None
+
+    def _record(self, found: Found) -> Record:
+        id, source = writable_id(found.id), writable_id(found.path)
+        if found.error is not None:
+            return broken(id, source, found.error)
+        load = partial(decode, found.stored or found.path, max_pixels=self.max_pixels)
+        stamp = partial(file_stamp, found.path) if found.stored is None else found.stored.mark
+        return Record(id, source, load, stamp)
 
     def _images(self, survey: Survey) -> Iterator[Found]:
         for id, size, stamp in survey.listing:
@@ -167,6 +192,14 @@ class Folder:
                 names = shards[kind]
                 tally.add(kinds.SHARD_NAMES[kind], writable_id(names[0]), reason, len(names))
         return tally.entries()
+
+
+def _is_written(name: str, id: str) -> bool:
+    """Whether this is how the name of a file is written: what no file has, is not."""
+    try:
+        return writable_id(name) == id
+    except UnicodeEncodeError:
+        return False
 
 
 def walk(folder: str | Place) -> Iterator[Found]:

@@ -162,3 +162,25 @@ def test_a_name_that_is_not_utf8_gets_an_id_that_is(tmp_path):
 
 def test_max_pixels_reaches_the_decoder(folder):
     assert set(colours(Folder(folder.path, max_pixels=5))) == {"UnreadableImage"}
+
+
+def test_a_record_by_its_id_is_that_of_the_listing(folder):
+    for record in folder:
+        found = folder.record(record.id)
+        assert (found.id, found.source, found.stamp()) == (record.id, record.source, record.stamp())
+
+
+def test_no_record_of_an_id_that_leads_out_or_to_what_is_no_image(tmp_path):
+    for name in ("top/a/b.png", "top/.c.png", "top/.d/e.png", "out.png", "top/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name, "PNG")
+    (tmp_path / "top" / "notes.txt").write_text("none")
+    top = Folder(tmp_path / "top")
+    assert top.record("a/b.png").load().size == (4, 4)
+    wrong = ("../out.png", "a/../../out.png", f"{tmp_path}/out.png", "./a/b.png", "a//b.png")
+    wrong += (".c.png", ".d/e.png", "a", "a/", "", "notes.txt", "a/b.png\0", "..", "a/../a/b.png")
+    assert [id for id in wrong if top.record(id) is not None] == []
+    # What is named like an image is one, there or not, as in a listing of what was there.
+    with pytest.raises(FileNotFoundError):
+        top.record("a/gone.png").load()
+    assert top.record("\\x2e\\x2e/out.png") is None
