@@ -20,6 +20,9 @@ def train(
     ] = None,
     report_every: Annotated[int, typer.Option(min=1, help="Steps a line of the log.")] = 50,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps a checkpoint.")] = 500,
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The log's rows, as TensorBoard reads them.")
+    ] = None,
 ) -> None:
     """Train a small encoder. The same command again continues a run that was stopped."""
     with plain_errors() as command:
@@ -46,6 +49,7 @@ def train(
             report=report,
             report_every=report_every,
             checkpoint_every=checkpoint_every,
+            tensorboard=tensorboard,
         )
     say(f"{parameters(model)} parameters; encoder, log and checkpoint in {out}")
 

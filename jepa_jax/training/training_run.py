@@ -1,5 +1,6 @@
 """A training into a folder: its configuration, checkpoints, log and encoder; stop and continue."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from jepa_jax.store.folder import check_apart, check_ours
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.config import Training, write_model
 from jepa_jax.training.hub_configs import hub_config, preprocessor_config
+from jepa_jax.training.tensorboard import check_folder, writing
 from jepa_jax.training.trainer import Row, train
 
 _RECORD = "config.json"
@@ -27,18 +29,22 @@ def run(
     report: Callable[[Row], None] = lambda row: None,
     report_every: int = 50,
     checkpoint_every: int = 500,
+    tensorboard: Path | None = None,
 ) -> nnx.Module:
     """Trains into the folder `out`, continuing what is there; returns the encoder.
 
     Writes config.json (the tables and the seed), checkpoints/, losses.parquet (one row a report:
     step, losses, learning rate, seconds) and the encoder: a checkpoint folder as `load_encoder`
-    reads it for a vision transformer, model.safetensors for `read_model` else.
+    reads it for a vision transformer, model.safetensors for `read_model` else. `tensorboard`: a
+    folder for the same rows as TensorBoard reads them.
 
     Raises `ValueError` where `out` holds a training with another configuration, or lies in a folder
     of scores, and `FileExistsError` where it holds other things.
     """
     check_apart(out, itself=True)
     check_ours(out, lambda name: name in _OURS)
+    if tensorboard is not None:
+        check_folder(tensorboard, out)
     settings = {"seed": training.seed, **training.tables}
     record = out / _RECORD
     model_folder = out / "encoder"
@@ -55,21 +61,26 @@ def run(
     remove_leftovers(out)
     replace_text(record, json.dumps(settings, indent=2) + "\n")
     checkpoints = Checkpoints(out / "checkpoints", checkpoint_every)
-    log = _Log(out / "losses.parquet", last=max(checkpoints.steps(), default=0))
+    last = max(checkpoints.steps(), default=0)
+    log = _Log(out / "losses.parquet", last)
+    with contextlib.ExitStack() as stack:
+        told = [log.add, report]
+        if tensorboard is not None:
+            told.append(stack.enter_context(writing(tensorboard, list(log.rows), last)))
 
-    def logged(row: Row) -> None:
-        log.add(row)
-        report(row)
+        def logged(row: Row) -> None:
+            for tell in told:
+                tell(row)
 
-    model = train(
-        training.model(),
-        training.task,
-        training.train_key,
-        training.optimizer,
-        report=logged,
-        report_every=report_every,
-        checkpoints=checkpoints,
-    )
+        model = train(
+            training.model(),
+            training.task,
+            training.train_key,
+            training.optimizer,
+            report=logged,
+            report_every=report_every,
+            checkpoints=checkpoints,
+        )
     if isinstance(model, ViT):
         write_checkpoint(model_folder, hub_config(training), preprocessor_config(training), model)
     else:
