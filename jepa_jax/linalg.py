@@ -74,8 +74,8 @@ _lower_solve_transposed = _one_at_a_time(
 )
 
 
-def dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
-    """a b in its operands' own type, at full precision.
+def dot(a: Float[Array, "m k"], b: Float[Array, "k *n"]) -> Float[Array, "m *n"]:
+    """a b, of matrices or a matrix and a vector, in its operands' own type, at full precision.
 
     Not `jnp.matmul`: it states float64 as its result's type, which `vmap` of a jitted caller checks
     anew outside of the `enable_x64` that held, and turns into float32.

@@ -11,7 +11,11 @@ import jax
 import jaxlib.version
 
 # By option: its value here, and XLA's own.
-_OPTIONS: dict[str, tuple[bool | int, bool | int]] = {"xla_backend_optimization_level": (0, 3)}
+_OPTIONS: dict[str, tuple[bool | int, bool | int]] = {
+    "xla_backend_optimization_level": (0, 3),
+    "xla_llvm_disable_expensive_passes": (True, False),
+    "xla_cpu_parallel_codegen_split_count": (1, 32),
+}
 # By version: an option that a release does not know is an error.
 if jaxlib.version.__version__.startswith("0.10."):
     _OPTIONS["xla_cpu_use_fusion_emitters"] = (False, True)

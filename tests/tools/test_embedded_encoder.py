@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.shared import odd_images as odd
 from jepa_jax import Exact, jacobian, load_encoder
 
-ASSETS = Path(odd.__file__).parent.parent / "jepa_jax" / "assets"
+ASSETS = Path(__file__).parents[2] / "jepa_jax" / "assets"
 
 
 def read(file):
