@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jepa_jax.error_lines import first_line
+
 STORES = {
     "s3": "s3fs",
     "gs": "gcsfs",
@@ -266,7 +268,10 @@ class Address:
 
     def _as_ours(self, error: Exception, done: str, is_last: bool) -> Exception:
         """An error of a store's library as one of the system's kinds."""
-        said = without_secrets(str(error) or type(error).__name__)
+        said = without_secrets(first_line(error) or type(error).__name__)
+        if type(error.__cause__).__name__ == "GatedRepoError":
+            said = "this repository of the hub is gated: ask for access there, and set HF_TOKEN"
+            return PermissionError(errno.EACCES, said, self.url)
         if isinstance(error, (FileNotFoundError, NotADirectoryError, FileExistsError)):
             number = error.errno or _NUMBERS[type(error)]
             known = error.strerror if error.errno else None
@@ -297,8 +302,8 @@ def is_passing(error: BaseException) -> bool:
     >>> is_passing(TimeoutError()), is_passing(PermissionError(13, "denied"))
     (True, False)
     """
-    if isinstance(error, StoreFailed):
-        return False  # It was tried before.
+    if isinstance(error, StoreFailed) or type(error).__name__ == "OfflineModeIsEnabled":
+        return False  # It was tried before; the hub's library was told to ask nobody.
     status = _http_status(error)
     if status is not None:
         return status in (408, 425, 429) or status >= 500

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ def join(address: str | None) -> tuple[Any, bool]:
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
+    # A paragraph on stdout for every process that is lost, `log_to_driver` or not; there is no
+    # setting for it. The engine says of it what a user needs.
+    worker = sys.modules.get("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):
+        setattr(worker, "print_to_stdstream", lambda *said, **how: None)  # noqa: B010
     return ray, True
 
 

@@ -2,22 +2,29 @@
 installed (the extra `ray`)."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import warnings
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import stopped_command
+from s3_server import S3Server
 from streams import colour
 from tiny_checkpoint import write_tiny_checkpoint
 
-from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax import Exact, Scorer, load_encoder, object_stores
+from jepa_jax.object_stores import Address
 from jepa_jax.scoring import Ray
 from jepa_jax.scoring.cluster_joining import join
 from jepa_jax.store import RunStatus, read_manifest
+from jepa_jax.store.folder import shard_paths
+from jepa_jax.store.shards import read_rows
 
 IMAGES = 2000
 SHARD_SIZE = 10  # Less than a worker's stream reads ahead, two of them together, too.
@@ -62,13 +69,34 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def cluster(monkeypatch):
-    """Three nodes of one core each."""
+@pytest.fixture(scope="module")
+def server():
+    """A server that speaks S3, to which this process and the cluster's are led."""
+    found = S3Server()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        object_stores._file_system("s3", os.getpid()).mkdir("bucket")
+        yield found
+    found.close()
+    object_stores._file_system.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def cluster(server):
+    """Three nodes of one core each; a test may leave fewer."""
     pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     files = tempfile.mkdtemp(prefix="ray-")  # Short: sockets are in it.
-    monkeypatch.setenv("RAY_TMPDIR", files)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_TMPDIR", files)
+        yield from three_nodes(files)
+
+
+def three_nodes(files):
+    """Starts them, and ends those that are left."""
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80 << 20}
@@ -150,6 +178,52 @@ def test_what_is_killed_loses_nothing_and_changes_no_bit(cluster, folder):
     assert ours == theirs
     assert read_manifest(folder / "ray")["facts"]["device"] == "cpu: cpu"
     assert not [*(folder / "ray").glob(".jepa-jax-*")]
+
+
+def test_from_store_to_store_killed_and_continued(cluster, folder):
+    """A worker and the command are killed, a second writer is refused; it is the local run."""
+    images = folder / "images.tar"
+    with tarfile.open(images, "w") as tar:
+        for path in sorted((folder / "photos").iterdir())[:100]:
+            tar.add(path, path.name)
+    Address("s3://bucket/images.tar").put(images.read_bytes())
+    out, settings = Address("s3://bucket/scores"), {"shard_size": SHARD_SIZE}
+    command = ("score", "s3://bucket/images.tar", "--encoder", folder / "encoder", "--out", out)
+    command += ("--batch-size", 8, "--engine", "ray", "--address", cluster.address)
+    command += ("--devices-per-worker", 0)
+    encoder = load_encoder(folder / "encoder")
+    local = Scorer(encoder, Exact(), batch_size=8)
+    with stopped_command.start(SHARD_SIZE, (20, 60), *command) as driver:
+        try:
+            assert driver.stdout.readline() == "stop\n"
+            where = " ".join(worker.where for worker in RunStatus.read(out).workers)
+            for process in psutil.process_iter():
+                if f"process {process.pid} " in where:
+                    process.kill()
+                    break
+            driver.stdin.write("\n")
+            driver.stdin.flush()
+            assert driver.stdout.readline() == "stop\n"
+            with pytest.raises(BlockingIOError, match=rf"process {driver.pid} on"):
+                local.run("s3://bucket/images.tar", out, **settings)
+        finally:
+            driver.kill()
+    assert len(RunStatus.read(out).lost) == 1
+    with Ray(cluster.address, workers=1, devices_per_worker=0) as engine:
+        elsewhere = Scorer(encoder, Exact(), batch_size=8, devices=0)
+        rest = elsewhere.run("s3://bucket/images.tar", out, engine=engine, **settings)
+    assert 40 <= rest.resumed < 100
+    local.run(images, folder / "of-archive", **settings)
+    found, expected = (
+        [
+            {name: value for name, value in row.items() if name not in ("source", "stamp")}
+            for path in shard_paths(where)
+            for row in read_rows(path)
+        ]
+        for where in (out, folder / "of-archive")
+    )
+    assert [row["id"] for row in found] == [f"images.tar/{i:04d}.png" for i in range(100)]
+    assert found == expected
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):

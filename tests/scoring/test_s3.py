@@ -2,14 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 import tarfile
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from s3_server import Faults, S3Server
+import stopped_command
+from command_line import invoke
+from s3_server import KEYS, Faults, S3Server
 
 from jepa_jax.data import open_source, stored_files
 from jepa_jax.data.storage import StorageFailed
@@ -19,19 +19,8 @@ from jepa_jax.store.shards import read_rows
 
 SAMPLES = files("jepa_jax") / "assets" / "samples"
 SHARD = 8
-
-KILLED = """
-import sys, time
-from jepa_jax import Exact, Scorer, load_encoder
-scorer = Scorer(load_encoder("embedded"), Exact(), batch_size=4)
-
-def on_row(row):
-    if row["id"] == {last!r}:
-        print("here", flush=True)
-        time.sleep(60)  # To be killed.
-
-scorer.run("s3://bucket/images.tar", {out!r}, shard_size=8, on_row=on_row)
-"""
+SECRETS = (KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"])
+SCORE = ("score", "s3://bucket/images.tar", "--encoder", "embedded", "--batch-size", "4", "--out")
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +75,8 @@ def test_killed_and_continued_it_is_the_local_run_to_the_last_bit(
     whole = rows(tmp_path / "here")
     out = Address("s3://bucket/scores")
     perfect.faults = Faults(unavailable=0.05, cut=0.05, seconds=0.002, seed=1)
-    last = whole[SHARD + 3]["id"]
-    command = [sys.executable, "-c", KILLED.format(out=str(out), last=last)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "here\n"
+    with stopped_command.start(SHARD, (SHARD + 4,), *SCORE, out) as process:
+        assert process.stdout.readline() == "stop\n"
         with pytest.raises(BlockingIOError, match=rf"process {process.pid} on"):
             scorer.run(str(Address("s3://bucket/images.tar")), out, shard_size=SHARD)
         process.send_signal(signal.SIGKILL)
@@ -98,6 +85,11 @@ def test_killed_and_continued_it_is_the_local_run_to_the_last_bit(
     summary = scorer.run("s3://bucket/images.tar", str(out), shard_size=SHARD)
     assert (summary.resumed, summary.scored) == (SHARD, len(whole) - SHARD)
     assert rows(out) == whole
+    shown = invoke("show", out, "--status")
+    assert "finished: scoring" in shown.stdout, shown.output
+    written = b"".join((out / name).read_bytes() for name in out.names())
+    said = written + shown.output.encode()
+    assert not any(secret.encode() in said for secret in SECRETS)
     assert perfect.faults.had["unavailable"] > 0
 
 
