@@ -46,7 +46,7 @@ def application(rows: Rows, where: Where, secret: str = "") -> Starlette:
 
     Raises `ValueError` or `OSError` where the images are not at `where.images`.
     """
-    source, lacks = source_of(rows.settings, where)
+    source, lacks = source_of(rows.settings, rows.facts, where)
     pictures = Pictures(source)
     base = f"/{secret}/" if secret else "/"
 

@@ -52,6 +52,12 @@ def select(
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Shares, numbers and medians of each class.")
     ] = False,
+    conditional: Annotated[
+        bool,
+        typer.Option(
+            "--conditional", help="By the score among the images most alike, not the score itself."
+        ),
+    ] = False,
     label: Annotated[
         list[str] | None, typer.Option("--class", help="Only of this class; may be repeated.")
     ] = None,
@@ -103,6 +109,8 @@ def select(
             side=side.value,
             per_class=per_class,
         )
+        if conditional and (rule is None or reference is not None):
+            raise ValueError("--conditional needs --bottom, --top, --between or --two-sided")
         similarity = _similarity(near_identical)
         if rule is None and not (failed or flagged or similarity is not None):
             raise ValueError(
@@ -110,7 +118,8 @@ def select(
                 "--reference, --failed, --flagged, --near-identical"
             )
         choice = Choice(
-            rule, per_class, failed, flagged, similarity, tuple(label or ()), match, invert
+            *(rule, per_class, failed, flagged, similarity, tuple(label or ()), match, invert),
+            conditional=conditional,
         )
         selected = choose(table, choice, label_from=labels)
         say(_summary(selected, failed))

@@ -14,6 +14,7 @@ from jepa_jax.data.left_out import LeftOut, Tally, as_lines, left_out
 from jepa_jax.data.opening_folder import Contents
 from jepa_jax.data.patterns import is_pattern, matches
 from jepa_jax.data.record import Record, writable_id
+from jepa_jax.data.sources.clips import Clips
 from jepa_jax.data.sources.filelist import FileList, ListFile
 from jepa_jax.data.sources.folder import IMAGE, Folder, kind_of_file
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
@@ -136,13 +137,18 @@ def open_again(
     image_column: str | None = None,
     id_column: str | None = None,
     outside: bool = False,
+    clips: int | None = None,
 ) -> Source:
     """The source that a manifest names, with the columns that it was opened with then.
 
-    `recorded`: its `source_options`; the others come before these. That a table's paths may lead
-    out of its folder is not taken from a file: it must be asked for anew.
+    `recorded`: its `source_options`; the others come before these. `clips`: of a folder of clips,
+    the frames of each that were scored; without windows, a record has one of them, the middle. That
+    a table's paths may lead out of its folder is not taken from a file: it must be asked for anew.
     """
     was = lambda column: value if isinstance(value := recorded.get(column), str) else None
+    if clips is not None and Path(name).is_dir():
+        stride = recorded.get("stride")
+        return Clips(Path(name), 1 if stride is None else clips, stride=stride)
     return open_source(
         name,
         image_column=was("image_column") if image_column is None else image_column,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jepa_jax.report.conditional import conditional_score
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.selection import Rule, select
@@ -16,11 +17,13 @@ from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
 class Choice:
     """What to take of a scores folder; the parts add up.
 
-    `rule`: rows by their score, within each label if `per_label`. `failed`: rows without a score.
-    `flagged`: rows flagged as unlike the calibration's. `near_identical`: of each group of images
-    of at least this cosine similarity, all but the largest (0: the default threshold). Only rows
-    that have one of the `labels`, and `contains` in their id (whatever its case), are considered,
-    if these are given. `invert` takes the rows considered that would be left.
+    `rule`: rows by their score, within each label if `per_label`; `conditional`: by the conditional
+    score instead (`conditional_score`), how they stand among the images most like them. `failed`:
+    rows without a score. `flagged`: rows flagged as unlike the calibration's. `near_identical`: of
+    each group of images of at least this cosine similarity, all but the largest (0: the default
+    threshold). Only rows that have one of the `labels`, and `contains` in their id (whatever its
+    case), are considered, if these are given. `invert` takes the rows considered that would be
+    left.
 
     >>> import pyarrow as pa
     >>> from jepa_jax.report import Amount, Bottom, Choice, ScoreTable, choose
@@ -40,6 +43,7 @@ class Choice:
     labels: tuple[str, ...] = ()
     contains: str = ""
     invert: bool = False
+    conditional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +95,10 @@ def choose(
     chosen = np.zeros(len(table), bool)
     if choice.rule is not None:
         by = labels if choice.per_label else None
-        chosen |= select(table.scores, choice.rule, labels=by, among=considered)
+        values = table.scores
+        if choice.conditional:
+            values = conditional_score(values, _embeddings(table, "the conditional score is of"))
+        chosen |= select(values, choice.rule, labels=by, among=considered)
     if choice.failed:
         chosen |= considered & ~scored
     if choice.flagged:
@@ -124,12 +131,7 @@ def _considered(table: ScoreTable, labels: np.ndarray, choice: Choice) -> np.nda
 
 def _repeats(table: ScoreTable, considered: np.ndarray, threshold: float) -> np.ndarray:
     """Of each group of near-identical images considered, all but the one of most pixels."""
-    embeddings = read_embeddings(table.folder)
-    if embeddings is None:
-        raise ValueError(
-            f"{table.folder} holds no embeddings: near-identical images are found in those of "
-            "`jepa-jax score --store embedding,image`"
-        )
+    embeddings = _embeddings(table, "near-identical images are found in")
     embeddings[~considered] = np.nan
     threshold = threshold or default_threshold(embeddings)
     groups = near_identical(embeddings, threshold, overwrite=True)
@@ -138,3 +140,14 @@ def _repeats(table: ScoreTable, considered: np.ndarray, threshold: float) -> np.
     repeats = np.zeros(len(table), bool)
     repeats[best_first[1:]] = groups[best_first[1:]] == groups[best_first[:-1]]
     return repeats & (groups >= 0)
+
+
+def _embeddings(table: ScoreTable, what: str) -> np.ndarray:
+    """Those of every row; raises where the folder has none, for which `what` needs them."""
+    embeddings = read_embeddings(table.folder)
+    if embeddings is None:
+        raise ValueError(
+            f"{table.folder} holds no embeddings: {what} those of "
+            "`jepa-jax score --store embedding,image`"
+        )
+    return embeddings

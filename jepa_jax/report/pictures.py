@@ -46,7 +46,7 @@ def find_pictures(
     has changed since it was scored has none. Raises `ValueError` or `OSError` where the images are
     not at `where.images`.
     """
-    source, lacks = source_of(table.settings, where)
+    source, lacks = source_of(table.settings, table.facts, where)
     if source is None:
         return {}, lacks
     wanted = rows()
@@ -76,15 +76,18 @@ def find_pictures(
     return pictures, lacks
 
 
-def source_of(settings: Mapping[str, Any], where: Where) -> tuple[Any, str]:
-    """Where the images are that a manifest's `settings` name; or None, and why there are no
-    pictures. Raises `ValueError` or `OSError` where they are not at `where.images`."""
+def source_of(
+    settings: Mapping[str, Any], facts: Mapping[str, Any], where: Where
+) -> tuple[Any, str]:
+    """Where the images are that a manifest's `settings` and `facts` name; or None, and why there
+    are no pictures. Raises `ValueError` or `OSError` where they are not at `where.images`."""
     if where.images == "":
         return None, "It was made without pictures."
     name = where.images or settings.get("source", "")
     try:
         columns = where.columns(settings.get("source_options", {}))
-        source = open_again(name, columns, outside=where.outside)
+        clips = frames if type(frames := facts.get("clips")) is int and frames > 0 else None
+        source = open_again(name, columns, outside=where.outside, clips=clips)
     except (ValueError, OSError, TypeError) as error:
         if where.images:
             raise

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, features
 
+from jepa_jax.clip_frames import split_frames
 from jepa_jax.data import Folder, Record, Source, decode
 from jepa_jax.data.memory import DECODING
 from jepa_jax.data.record import original_name
@@ -193,6 +194,8 @@ def _picture(record: Record, source: Source, side: int) -> bytes | None:
             image = record.load()
         except Exception:
             return None
+    frames = split_frames(image)  # Of a clip the one in the middle is shown.
+    image = frames[len(frames) // 2]
     # A panorama of 1 : 50 would be a line of three pixels.
     least = max(1, side // 8)
     scale = side / max(image.size)

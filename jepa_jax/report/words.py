@@ -156,6 +156,7 @@ def _of_neighbours(conditional: np.ndarray) -> list[Finding]:
             f"More than {_ALONE:g} standard deviations below the {K} images whose embeddings are "
             "nearest: odd ones of their kind, whatever that kind scores.",
             filter={"sort": "conditional"},
+            command=("--conditional", "--between", "-inf", f"{-_ALONE:g}"),
             rows=_few(far),
         )
     ]

@@ -12,7 +12,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from jepa_jax.data import Source, open_source
+from jepa_jax.data import Clips, Source, open_source
 from jepa_jax.data.left_out import as_facts, left_out
 from jepa_jax.data.opening import source_options
 from jepa_jax.data.storage import Storage
@@ -190,8 +190,7 @@ def run(
     with locked(out) as check:
         refuse_other_settings(out, settings, encoder)  # Before anything else is begun.
         with Reporting(out, engine.name, on_row, on_status, check) as reporting:
-            found = _facts(scorer) | engine.begin(scorer, reporting)
-            found["left_out"] = as_facts(left_out(opened))
+            found = _facts(scorer, opened) | engine.begin(scorer, reporting)
             check_manifest(out, settings, found, of_first=facts)
             pending = Pending(opened, out, shard_size, limit, retry, changed, on_changed, part)
             total = opened.count()
@@ -322,11 +321,13 @@ def describe_estimator(estimator: Any) -> dict[str, Any]:
     }
 
 
-def _facts(scorer: BatchScorer) -> dict[str, Any]:
+def _facts(scorer: BatchScorer, opened: Source) -> dict[str, Any]:
     """What the manifest records and does not lock, beside what the engine says."""
-    return {
+    clips = {"clips": opened.frames} if isinstance(opened, Clips) else {}
+    return clips | {
         "encoder": scorer.encoder.name,
         "placement": scorer.encoder.placement,
+        "left_out": as_facts(left_out(opened)),
         "version": __version__,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -115,6 +115,8 @@ def test_files(scores, tmp_path):
         (("--bottom", "3", "--class", "c"), "no image has the label 'c'; there are"),
         (("--between", 2, 1), "`low` must not be above `high`"),
         (("--near-identical", "auto"), "holds no embeddings"),
+        (("--conditional", "--bottom", 1), "holds no embeddings: the conditional score"),
+        (("--conditional", "--failed"), "--conditional needs --bottom"),
         (("--near-identical", "2"), "must be 'auto' or a cosine"),
         (("--top", 1, "--copy-to", "a", "--link-to", "b"), "--copy-to and --link-to exclude"),
         (("--reference", "{scores}"), "is the folder selected from: use --bottom 1%"),

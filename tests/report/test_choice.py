@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tables import row, write_folder
 
-from jepa_jax.report import Amount, Bottom, Choice, choose
+from jepa_jax.report import Amount, Between, Bottom, Choice, choose
 
 ROWS = [
     row("cat/1.jpg", 1.0, flagged=False),
@@ -75,6 +75,25 @@ def test_near_identical_images_but_the_largest(tmp_path, folder):
     assert [rows[i]["id"] for i in np.flatnonzero(chosen)] == ["b", "c"]
     with pytest.raises(ValueError, match=r"holds no embeddings.*--store embedding,image"):
         choose(folder, Choice(near_identical=0.99))
+
+
+def test_by_the_score_among_images_most_like_it(tmp_path, folder):
+    """Two kinds; "odd" is the lowest of the kind that scores high, and no extreme of all."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for kind, base in enumerate((0.0, 100.0)):
+        for i in range(25):
+            vector = np.float32([1 - kind, kind, 0]) + 0.01 * rng.normal(size=3).astype(np.float32)
+            rows.append(row(f"{kind}/{i}", base + i / 10, embedding=vector))
+    odd = row("odd", 60.0, embedding=np.float32([0, 1, 0]))
+    out = write_folder(tmp_path / "c", [*rows, odd, row("none", None)], ("embedding",))
+    lowest = Choice(Bottom(Amount(count=1)), conditional=True)
+    selected = choose(out, lowest)
+    assert [selected.table.ids[i] for i in np.flatnonzero(selected.chosen)] == ["odd"]
+    assert choose(out, Choice(Between(-np.inf, -3.0), conditional=True)).chosen.sum() == 1
+    assert choose(out, Choice(Between(-np.inf, -3.0))).chosen.sum() == 0
+    with pytest.raises(ValueError, match="holds no embeddings: the conditional score is of those"):
+        choose(folder, lowest)
 
 
 def test_a_folder_without_rows(tmp_path):

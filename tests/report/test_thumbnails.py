@@ -1,13 +1,17 @@
 """Which rows get a picture, and that it is theirs."""
 
+import dataclasses
 import io
 from itertools import pairwise
 
 import numpy as np
 import pytest
+import tables
 from PIL import Image
 
-from jepa_jax.data import Record, open_source
+from jepa_jax.data import Clips, Record, open_source
+from jepa_jax.report import read_scores
+from jepa_jax.report.pictures import Where, find_pictures
 from jepa_jax.report.thumbnails import make_thumbnails, rows_to_show, sample
 
 
@@ -129,3 +133,27 @@ def test_a_long_panorama_stays_visible():
     source = open_source([Record("p", "m", lambda: Image.new("RGB", (5000, 10)))])
     (data,) = make_thumbnails(source, ["p"], [0]).values()
     assert decoded(data).size == (256, 10)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 3}])
+def test_of_a_clip_the_frame_in_the_middle(tmp_path, options):
+    """Of three frames, green; in a window of all three, too."""
+    for name, colours in {"a": ("red", "lime", "blue"), "b": ("blue", "lime", "red")}.items():
+        (tmp_path / "clips" / name).mkdir(parents=True)
+        for i, colour in enumerate(colours):
+            Image.new("RGB", (40, 20), colour).save(tmp_path / "clips" / name / f"{i}.png")
+    clips = Clips(tmp_path / "clips", 3, **options)
+    rows = [tables.row(r.id, 1.0, stamp=r.stamp()) for r in clips]
+    source = {"source": str(tmp_path / "clips")} | ({"source_options": options} if options else {})
+    table = read_scores(tables.write_folder(tmp_path / "scores", rows, **source))
+    find = lambda facts: find_pictures(
+        dataclasses.replace(table, facts=facts), Where(), lambda: np.arange(2)
+    )
+    pictures, lacks = find({"clips": 3})
+    assert (sorted(pictures), lacks) == ([0, 1], "")
+    for data in pictures.values():
+        assert decoded(data).size == (40, 20)
+        assert np.abs(np.asarray(decoded(data)).mean((0, 1)) - [0, 255, 0]).max() < 6
+    # A folder made before it was noted, or by another hand, has none, which is said.
+    for facts in ({}, {"clips": "3"}, {"clips": -1}):
+        assert find(facts)[1] == f"None of the images is in {tmp_path / 'clips'} any more."

@@ -12,6 +12,7 @@ import pytest
 from streams import colour, records
 
 from jepa_jax import Exact, Lanczos, Scorer
+from jepa_jax.data import Clips
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators import patch_shares
 from jepa_jax.scoring import combine_views
@@ -155,6 +156,17 @@ def test_a_changed_source_is_refused(scorer, tmp_path):
         scorer.run([r for r in records(5) if r.id != "image-001"], out)
     with pytest.raises(ValueError, match="'image-003' where the source now has no more images"):
         scorer.run(records(3), out)
+
+
+def test_of_clips_the_manifest_says_how_many_frames(scorer, tmp_path):
+    """It opens them again: for pictures, say."""
+    (tmp_path / "clips" / "a").mkdir(parents=True)
+    for i in range(2):
+        colour(5 * i).save(tmp_path / "clips" / "a" / f"{i}.png")
+    scorer.run(Clips(tmp_path / "clips", 2), tmp_path / "scores")
+    assert read_manifest(tmp_path / "scores")["facts"]["clips"] == 2
+    scorer.run(records(1), tmp_path / "others")
+    assert "clips" not in read_manifest(tmp_path / "others")["facts"]
 
 
 def test_a_source_that_grows_is_continued(scorer, tmp_path):
