@@ -4,6 +4,7 @@ installed (the extra `ray`)."""
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -21,7 +22,7 @@ from tiny_checkpoint import write_tiny_checkpoint
 from jepa_jax import Exact, Scorer, load_encoder, object_stores
 from jepa_jax.object_stores import Address
 from jepa_jax.scoring import Ray
-from jepa_jax.scoring.cluster_joining import join
+from jepa_jax.scoring.cluster_joining import check_address, join
 from jepa_jax.store import RunStatus, read_manifest
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.shards import read_rows
@@ -230,6 +231,19 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r"pip install 'jepa-jax\[ray\]'"):
         join("local")
+
+
+def test_an_address_where_nobody_answers_is_said_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = "{}:{}".format(*server.getsockname())
+        check_address(there)
+    with pytest.raises(ValueError, match=f"no Ray cluster answers at {there}: "):
+        check_address(there)
+    for address in ("nonsense", "head:", ":6379", "head:99999"):
+        with pytest.raises(ValueError, match=f"`address` must be HOST:PORT.*, got '{address}'"):
+            check_address(address)
+    for address in (None, "auto", "local"):
+        check_address(address)
 
 
 @pytest.mark.parametrize(
