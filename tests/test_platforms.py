@@ -20,7 +20,7 @@ from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.preprocessing import Preprocess
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.precisions import PRECISIONS, Precision
 from jepa_jax.scoring.precision import matmul_precision
 
@@ -39,6 +39,7 @@ def published() -> dict[str, tuple[ViTConfig, EmbeddingRule]]:
             small = {field: getattr(config, field) for field in names} | SHAPE | {"depth": 1}
             # Numbers that change no operation, at the size that positions are stored for.
             small |= {"layer_norm_eps": 1e-6, "antialias_positions": False}
+            small |= {"sincos_positions": False}
             if not isinstance(config.qkv_bias, bool):
                 small["qkv_bias"] = any(config.qkv_bias)
             if config.projection is not None:
@@ -104,9 +105,17 @@ def lowers_everywhere(program) -> None:
 
 def test_kinds_are_those_of_all_families():
     """What sets families apart is among them, and what they have in common once."""
-    assert 9 <= len(KINDS) <= 14
+    assert 9 <= len(KINDS) <= 16
     configs = [config for config, _ in KINDS.values()]
-    for name in ("registers", "gated_mlp", "layer_scale", "rotary", "attention_pool", "projection"):
+    for name in (
+        "registers",
+        "gated_mlp",
+        "layer_scale",
+        "rotary",
+        "attention_pool",
+        "projection",
+        "rms_norm",
+    ):
         assert {bool(getattr(config, name)) for config in configs} == {True, False}, name
     assert {rule.pool for _, rule in KINDS.values()} == {"cls", "mean", "pooled"}
 

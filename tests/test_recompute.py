@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jepa_jax.encoders import load_encoder
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.recompute import recomputed
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -2,13 +2,14 @@
 
     python -m benchmarks.memory planned [--quick] [--out FOLDER]
     python -m benchmarks.memory recomputing [--repeats 5] [--out FOLDER]
-    python -m benchmarks.memory clips [--vjps 2] [--out FOLDER]
+    python -m benchmarks.memory clips [--planned] [--out FOLDER]
 
 `planned` compiles the score of one image by the default plan, without weights, and prints the peak
 of XLA's temporary buffers, over the K x D float32 rows for the exact score, and in megabytes for
 the others where those rows do not fit in 4 GiB. `recomputing` times chunks of cotangents through
 blocks of ViT-L that keep what derivatives need, and through blocks that keep their inputs alone.
-`clips` plans the score of a clip of 16 frames by a V-JEPA 2 ViT-L, and computes some VJPs of it.
+`clips` plans the score of a clip of 16 frames by a V-JEPA 2 ViT-L, and runs a few steps of each, in
+a process of its own.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     recomputing = commands.add_parser("recomputing", help="the price of keeping less")
     recomputing.add_argument("--repeats", type=int, default=5, help="turns to time")
     clips = commands.add_parser("clips", help="a score of a clip")
-    clips.add_argument("--vjps", type=int, default=2, help="to compute, beside the plans")
+    clips.add_argument("--planned", action="store_true", help="the plans alone")
     for command in (planned, recomputing, clips):
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")
     args = parser.parse_args(arguments)
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif args.work == "clips":
         from benchmarks.memory import clips
 
-        found = clips.run(args.vjps)
+        found = clips.run(not args.planned)
     else:
         from benchmarks.memory import recomputing
 

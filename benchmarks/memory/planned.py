@@ -10,7 +10,7 @@ from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.scoring.batch_sizes import make_plan
 
 EXACT = (
@@ -28,12 +28,12 @@ LARGE = ("facebook/ijepa_vith14_1k", 560)
 SKETCH = 32
 
 
-def sketch(k: int, images: int = 128) -> Sketch:
-    """A sketch of SKETCH cotangents by its spectrum alone, as shapes without numbers."""
+def sketch(k: int, images: int = 128, cotangents: int = SKETCH) -> Sketch:
+    """A sketch of so many cotangents by its spectrum alone, as shapes without numbers."""
     array = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)
-    size = SKETCH + 1
+    size = cotangents + 1
     calibration = SketchCalibration(
-        cotangents=array(SKETCH, k),
+        cotangents=array(cotangents, k),
         centres={"spectrum": array(size)},
         scales={"spectrum": array(size)},
         coefficients=array(size),

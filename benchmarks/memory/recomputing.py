@@ -15,7 +15,7 @@ from benchmarks.memory.planned import configured, memory_of_shape
 from jepa_jax import jacobian
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.training.trainer import initial_model
 
 ENCODER, SIZE = "facebook/dinov2-large", 224

@@ -92,6 +92,7 @@ class _Transformers:
         finally:
             transformers.logging.set_verbosity(said)
         self.model = self.model.eval()
+        _keep_double(self.model, torch)
         base = self.model.base_model
         self.tower: Any = getattr(self.model, "vision_model", getattr(base, "vision_model", base))
         self.extra: dict[str, Any] = {}
@@ -131,6 +132,16 @@ class _Transformers:
                 raise NoReference(f"{type(self.model).__name__} has no projection")
             z = projection(z)
         return z / z.norm(dim=-1, keepdim=True) if rule.normalized else z
+
+
+def _keep_double(model: Any, torch: Any) -> None:
+    """AIMv2's norms round whatever they are given to float32: PyTorch's own in their places."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child).__name__ == "Aimv2RMSNorm":
+                norm = torch.nn.RMSNorm(child.weight.shape, child.variance_epsilon)
+                norm.weight = child.weight
+                setattr(module, name, norm)
 
 
 class _Timm:

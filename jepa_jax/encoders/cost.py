@@ -1,7 +1,7 @@
 """What one VJP of an encoder costs."""
 
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 
 def vjp_flops(config: ViTConfig, rule: EmbeddingRule, height: int, width: int) -> float:
@@ -20,5 +20,6 @@ def vjp_flops(config: ViTConfig, rule: EmbeddingRule, height: int, width: int) -
     depth = rule.layer or config.depth
     blocks = (depth - 1) * block + cls_block if rule.pool == "cls" else depth * block
     if rule.pool == "pooled":
-        blocks += cls_block  # The head: one query to all tokens, and an MLP.
+        # The head: one query to all tokens, and an MLP.
+        blocks += cls_block - (2 * mlp if config.plain_pool else 0)
     return blocks + 2 * patches * config.patch_size**2 * config.channels * w

@@ -6,9 +6,11 @@ from jaxtyping import Array, Float
 
 from jepa_jax import linalg
 from jepa_jax.encoders import embedding as embeddings
+from jepa_jax.encoders.blocks import Block
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.layers import LayerNorm, along_last, standardize_with_scale
-from jepa_jax.encoders.vit import Block, Grid, ViT
+from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vit_config import Grid
 from jepa_jax.primitive import with_derivative
 
 # The levels at which a spectrum is described: tails, quartiles, median.
@@ -25,7 +27,7 @@ def covariates(
     quantiles of the log-eigenvalues of J J^T for the Jacobians of the embedding with respect to the
     tokens entering the final norm and, for a CLS embedding, the last block: both in closed form.
     (With rotary positions, the final norm alone: the last block's closed form holds where all keys
-    are compared with one query as it is.)
+    are compared with one query as it is. With RMSNorms, none: the closed forms are LayerNorm's.)
 
     Cost: one forward pass, most of which a Jacobian shares; a few K^3 operations.
     """
@@ -59,11 +61,11 @@ def _depth(vit: ViT, rule: EmbeddingRule, entering: Array, leaving: Array, z: Ar
         end = lambda x: embeddings.pool(vit, rule, x[None])
         if rule.layer is None:
             found.append(_described(jax.jacrev(end)(leaving[0]), form="rows", null=null)[0])
-        if vit.config.rotary is None:
+        if vit.config.rotary is None and not vit.config.rms_norm:
             last = list(vit.blocks)[(rule.layer or vit.config.depth) - 1]
             parts = _last_block_parts(last, entering, end)
             found.append(_described(*parts, form="last_block", null=null)[0])
-    elif rule.pool == "pooled" or rule.layer is not None:
+    elif rule.pool == "pooled" or rule.layer is not None or vit.config.rms_norm:
         pass  # No closed form.
     elif vit.config.norm_pooled:
         patches = leaving[vit.config.prefix :]
@@ -145,6 +147,8 @@ def _last_block_parts(block: Block, x: Float[Array, "t d"], end) -> tuple[Array,
     """
     with jax.default_matmul_precision("highest"):
         attention, heads = block.attention, block.attention.heads
+        assert isinstance(block.norm1, LayerNorm)
+        shift = block.norm1.bias[...]
         width = x.shape[1]
         normalised, inverse = standardize_with_scale(x, block.norm1.eps)
         gamma = block.norm1.scale[...]
@@ -152,7 +156,7 @@ def _last_block_parts(block: Block, x: Float[Array, "t d"], end) -> tuple[Array,
         bias = jnp.zeros(3 * width, x.dtype) if bias is None else bias[...]
 
         def projected(y: Array) -> tuple[Array, Array, Array]:
-            y = y * along_last(gamma, y) + along_last(block.norm1.bias[...], y)
+            y = y * along_last(gamma, y) + along_last(shift, y)
             qkv = y @ kernel
             qkv = qkv + along_last(bias, qkv)
             q, k, v = jnp.split(qkv, 3, axis=-1)
@@ -213,7 +217,8 @@ def _last_block_gram(
 
 def _mean_norm_parts(vit: ViT, rule: EmbeddingRule, leaving: Array) -> tuple[Array, ...]:
     """What `_mean_norm_gram` is made of."""
-    norm: LayerNorm = vit.norm
+    norm = vit.norm
+    assert isinstance(norm, LayerNorm)
     patches = leaving[vit.config.prefix :]
     normalised, inverse = standardize_with_scale(patches, norm.eps)
     scale = norm.scale[...][None]

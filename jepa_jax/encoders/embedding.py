@@ -13,7 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jepa_jax import linalg
-from jepa_jax.encoders.vit import Grid, ViT, ViTConfig
+from jepa_jax.encoders.layers import LayerNorm, RMSNorm
+from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vit_config import Grid, ViTConfig
 
 _PATTERN = re.compile(
     r"(?P<pool>cls|mean|pooled|projected)(@(?P<layer>[1-9][0-9]{0,5}))?(?P<unit>\+normalized)?"
@@ -172,7 +174,8 @@ def null_basis(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]) -> 
     """Orthonormal left-null directions (K, R) of the embedding's Jacobian, in closed form.
 
     The final LayerNorm z = gamma n + beta, with sum(n) = 0 and |n|^2 = K (up to its epsilon), has
-    the left-null vectors 1/gamma and n/gamma; a mean of such tokens keeps 1/gamma alone. A
+    the left-null vectors 1/gamma and n/gamma; a mean of such tokens keeps 1/gamma alone. (An
+    RMSNorm z = gamma n has n/gamma, and a mean of such tokens none.) A
     projection to K coordinates leaves K - (width - 2), none where K is smaller: what is orthogonal
     to the projections of all that these two leave. A normalised embedding y = z / |z| has y
     itself, and of the null directions of z those orthogonal to y. An inner layer before any norm
@@ -212,13 +215,18 @@ def null_count(config: ViTConfig, rule: EmbeddingRule) -> int:
         own = max(0, k - (config.width - 2))
     else:
         own = 1 if rule.pool == "mean" and not config.norm_pooled else 2
+        own -= int(config.rms_norm)
     return max(own, unit)
 
 
 def _layer_norm_null(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]):
     """Left-null vectors of the embedding before normalisation; columns not yet orthonormal."""
-    gamma, beta = vit.norm.scale[...], vit.norm.bias[...]
-    if rule.pool == "mean" and not vit.config.norm_pooled:
+    gamma, mean = vit.norm.scale[...], rule.pool == "mean" and not vit.config.norm_pooled
+    if isinstance(vit.norm, RMSNorm):
+        own = (embedding / gamma**2)[:, None]  # Up to a length, whatever that of the embedding.
+        return own[:, :0] if mean else own
+    beta = vit.norm.bias[...]
+    if mean:
         return (1 / gamma)[:, None]
     if rule.projected:
         return _projected_null(vit, rule, embedding)
@@ -233,6 +241,7 @@ def _projected_null(vit: ViT, rule: EmbeddingRule, embedding: Float[Array, " k"]
     times that.
     """
     assert vit.projection is not None
+    assert isinstance(vit.norm, LayerNorm)
     gamma, beta = vit.norm.scale[...], vit.norm.bias[...]
     kernel = vit.projection.kernel[...]
     width, k = kernel.shape

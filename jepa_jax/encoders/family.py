@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.stored_tensors import Stored
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 
 @dataclasses.dataclass(frozen=True)

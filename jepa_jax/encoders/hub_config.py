@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from jepa_jax.checked_json import Fields, whole
 from jepa_jax.encoders.activations import ACTIVATIONS
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 # More than any image encoder has: what is above is a mistake, or would never end.
 MAX_DEPTH, MAX_WIDTH, MAX_SIDE = 1000, 1_000_000, 4096

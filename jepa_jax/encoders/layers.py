@@ -1,6 +1,6 @@
-"""LayerNorm and Linear.
+"""LayerNorm, RMSNorm and Linear.
 
-LayerNorm's derivatives keep one number a token beside the result.
+The norms' derivatives keep one number a token beside the result.
 """
 
 import functools
@@ -52,6 +52,36 @@ def _standardize_jvp(eps, primals, tangents):
     # Written out, so that only the result and one number a token are kept for the VJPs.
     y, inverse = standardize_with_scale(primals[0], eps)
     change = tangents[0] - tangents[0].mean(-1, keepdims=True)
+    return y, inverse * (change - y * (y * change).mean(-1, keepdims=True))
+
+
+class RMSNorm(nnx.Module):
+    """gamma * x / sqrt(mean(x^2) + eps) over the last axis."""
+
+    def __init__(self, width: int, eps: float):
+        self.scale = nnx.Param(jnp.ones(width))
+        self.eps = eps
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        y = divide_by_rms(x, self.eps)
+        return y * along_last(self.scale[...], y)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def divide_by_rms(x: Float[Array, "*n d"], eps: float) -> Float[Array, "*n d"]:
+    """x / sqrt(mean(x^2) + eps) over the last axis."""
+    return x * _inverse_rms(x, eps)
+
+
+def _inverse_rms(x: Float[Array, "*n d"], eps: float) -> Float[Array, "*n 1"]:
+    return jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + eps)
+
+
+@divide_by_rms.defjvp
+def _divide_by_rms_jvp(eps, primals, tangents):
+    # As `standardize`'s, without the mean.
+    inverse, (change,) = _inverse_rms(primals[0], eps), tangents
+    y = primals[0] * inverse
     return y, inverse * (change - y * (y * change).mean(-1, keepdims=True))
 
 

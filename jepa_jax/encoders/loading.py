@@ -16,7 +16,7 @@ from jepa_jax.encoders.hub_config import MAX_SIDE
 from jepa_jax.encoders.image_processor import processor_file
 from jepa_jax.encoders.parameters import fill, parameter_dtype
 from jepa_jax.encoders.preprocessing import load_preprocess
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.encoders.weights import read_parameters
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"

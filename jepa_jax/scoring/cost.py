@@ -4,7 +4,7 @@ import dataclasses
 
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.estimators.corrected import Corrected
 from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
 from jepa_jax.estimators.exact import Exact

@@ -14,7 +14,8 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.encoders.parameters import abstract_model, fill
-from jepa_jax.encoders.vit import ViT, ViTConfig
+from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.weighted_objective import Objective, evaluate
 from jepa_jax.xla import jit

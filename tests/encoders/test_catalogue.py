@@ -9,7 +9,7 @@ from jepa_jax.encoders.catalogue import catalogue
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import EmbeddingRule, embed
 from jepa_jax.encoders.parameters import abstract_model
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 ENTRIES = {entry.name: entry for entry in catalogue()}
 

@@ -10,7 +10,7 @@ from random_models import random_model
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.covariates import covariates, last_block_gram
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 CONFIG = ViTConfig(
     image_size=16,

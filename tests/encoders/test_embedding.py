@@ -13,7 +13,7 @@ from typechecked import unchecked
 
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 CONFIG = ViTConfig(
     image_size=16,
@@ -81,6 +81,15 @@ def test_null_directions_of_a_projection_to_about_the_width_or_more(projection, 
 def test_null_directions_where_the_norm_follows_the_pooling():
     config = dataclasses.replace(CONFIG, norm_pooled=True)
     check_null_directions(config, EmbeddingRule("mean"), 2)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("rule", "count"), [("cls", 1), ("mean", 0), ("cls+normalized", 1), ("mean+normalized", 1)]
+)
+def test_null_directions_of_norms_without_a_mean(rule, count):
+    config = dataclasses.replace(CONFIG, projection=None, rms_norm=True)
+    check_null_directions(config, EmbeddingRule.parse(rule), count)
 
 
 FORMS = "must be one of 'cls', 'mean', 'projected', 'cls@N', 'mean@N'"

@@ -98,7 +98,6 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path, text, message):
         ("vjepa2_1", "V-JEPA 2 (facebook/vjepa2-*) loads"),
         ("siglip2", "google/siglip2-base-patch16-224, load"),
         ("data2vec-vision", "facebook/dinov2-* load"),
-        ("aimv2_vision_model", "SigLIP loads"),
         ("dinov3_convnext", "(facebook/dinov3-vit*) loads"),
     ],
 )

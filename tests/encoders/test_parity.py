@@ -63,7 +63,11 @@ def listing1(embedding, model, images, eps=1e-6):
     return sigma.numpy(), sigma.clip(eps).log().sum(1).numpy()
 
 
-@pytest.mark.parametrize("size", [28, 56, 84])  # Resized down, as stored, and resized up.
+@pytest.mark.parametrize(
+    ("checkpoint", "size"),
+    [(name, size) for name, variant in VARIANTS.items() for size in variant.sizes],
+    indirect=["checkpoint"],
+)
 def test_every_hidden_layer(checkpoint, size):
     encoder, image = checkpoint.encoder, pixels(size)
     with torch.no_grad():

@@ -9,7 +9,7 @@ from random_models import random_model
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.rotary import patch_angles, rotate
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 CONFIG = ViTConfig(
     image_size=16, patch_size=4, width=24, depth=2, heads=2, mlp_width=32, registers=2, rotary=100.0

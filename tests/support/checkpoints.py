@@ -66,6 +66,8 @@ class Variant:
     interpolates: bool = False
     alike: bool = False  # To another, in all that a score in float32 could tell.
     own_processor: bool = True  # Whether `transformers` prepares its images without torchvision.
+    # Resized down, as stored, and resized up, where `transformers` does that.
+    sizes: tuple[int, ...] = (28, 56, 84)
 
     def tower(self, model):
         """The image tower of a model that has more."""
@@ -132,6 +134,17 @@ def _siglip(**settings):
     return hf.SiglipVisionModel(config)
 
 
+def _aimv2(**settings):
+    config = hf.Aimv2VisionConfig(**COMMON, **SIZE, intermediate_size=100, **settings)
+    model = hf.Aimv2VisionModel(config)
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child).__name__ == "Aimv2RMSNorm":  # Which rounds float64 to float32.
+                own = torch.nn.RMSNorm(config.hidden_size, child.variance_epsilon)
+                setattr(module, name, own)
+    return model
+
+
 def in_order(pixels):
     """The noise by which a masked autoencoder leaves its patches in their order."""
     patches = (pixels.shape[-1] // SIZE["patch_size"]) ** 2
@@ -183,6 +196,14 @@ VARIANTS: dict[str, Variant] = {
     "siglip": Variant(_siglip, lambda m, p: m(pixel_values=p).pooler_output, SIGLIP, True),
     "siglip-no-head": Variant(
         lambda: _siglip(vision_use_head=False), _patch_mean, SIGLIP, True, True
+    ),
+    "aimv2": Variant(
+        lambda: _aimv2(is_native=True, qkv_bias=True, mlp_bias=True),
+        lambda m, p: m(pixel_values=p).pooler_output,
+        OLD_CLIP,
+    ),
+    "aimv2-no-head": Variant(
+        lambda: _aimv2(use_head=False), _patch_mean, OLD_CLIP, alike=True, sizes=(56,)
     ),
     "vit": Variant(_vit, _cls, SQUEEZED, True, True),
     "vit-mae": Variant(

@@ -8,7 +8,7 @@ from flax import nnx
 
 from jepa_jax.densities import named as reference
 from jepa_jax.encoders.embedding import EmbeddingRule
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.training.augment import Augmentation
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.config import augmented_views, choose, embed_tokens, noisy_views

@@ -5,6 +5,7 @@ from typing import Any
 
 from jepa_jax.checked_json import shown
 from jepa_jax.encoders.families import (
+    aimv2,
     clip,
     dinov2,
     dinov3,
@@ -25,6 +26,7 @@ FAMILIES: tuple[Family, ...] = (
     metaclip2.FAMILY,
     vit.FAMILY,
     siglip.FAMILY,
+    aimv2.FAMILY,
     vjepa2.FAMILY,
     timm.FAMILY,
 )
@@ -42,11 +44,9 @@ _NOT_HERE = {
     "such as google/siglip2-base-patch16-224, load",
     "beit": _OTHER_POSITIONS,
     "data2vec-vision": _OTHER_POSITIONS,
-    "aimv2": "its norms have no mean (RMSNorm), which is not here; as a control, SigLIP loads",
     "convnext": "it has no tokens, and no encoder here is a convolutional network; DINOv3 as a "
     "vision transformer (facebook/dinov3-vit*) loads",
 }
-_NOT_HERE |= {"aimv2_vision_model": _NOT_HERE["aimv2"]}
 _NOT_HERE |= {name: _NOT_HERE["convnext"] for name in ("convnextv2", "dinov3_convnext", "resnet")}
 _NOT_HERE |= {name: _NOT_HERE["vjepa2_1"] for name in ("vjepa21", "vjepa2.1")}
 

@@ -11,7 +11,7 @@ from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import Activation, Epsilon, Side, TransformerFields, Width
 from jepa_jax.encoders.stored_tensors import Stored
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 
 class _Tower(TransformerFields):

@@ -5,7 +5,7 @@ from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.families import vit
 from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import Epsilon, TransformerFields, Width
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 
 class _Fields(TransformerFields):

@@ -10,7 +10,7 @@ from jepa_jax.encoders.families import clip
 from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import Activation, TransformerFields, Width
 from jepa_jax.encoders.stored_tensors import Stored
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 
 class _Tower(TransformerFields):

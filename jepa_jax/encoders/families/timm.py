@@ -19,7 +19,7 @@ from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import Channels, CountOrNone, Ratio, Side, Width
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 _NAME = re.compile(
     r"vit_(?P<size>tiny|small|base|large|huge|giant|7b)(?P<plus>_plus)?_patch(?P<patch>\d+)"

@@ -17,7 +17,7 @@ from jepa_jax.encoders.family import Facts, Family
 from jepa_jax.encoders.hub_config import Activation, Channels, Count, Epsilon, Ratio, Side, Width
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
-from jepa_jax.encoders.vit import ViTConfig
+from jepa_jax.encoders.vit_config import ViTConfig
 
 
 class _Fields(Fields):
