@@ -21,8 +21,8 @@ def measure(folder: Path, out: Path, address: str | None) -> dict[str, float]:
     encoder = load_encoder(ENCODER)
     add = lambda row: times.append(time.perf_counter())
     if address is None:
-        with Scorer(encoder, Exact(), batch_size=BATCH, processes=CORES) as scorer:
-            scorer.run(folder / "photos", out, shard_size=SHARD_SIZE, on_row=add)
+        scorer = Scorer(encoder, Exact(), batch_size=BATCH, processes=CORES)
+        scorer.run(folder / "photos", out, shard_size=SHARD_SIZE, on_row=add)
     else:
         scorer = Scorer(encoder, Exact(), batch_size=BATCH, devices=0)
         with Ray(address, workers=CORES, devices_per_worker=0) as engine:
