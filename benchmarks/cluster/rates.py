@@ -1,6 +1,7 @@
 """Images a second of the engines at the same cores, without faults."""
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 from benchmarks.cluster.driver import BATCH, ENCODER, SHARD_SIZE
@@ -21,8 +22,8 @@ def measure(folder: Path, out: Path, address: str | None) -> dict[str, float]:
     encoder = load_encoder(ENCODER)
     add = lambda row: times.append(time.perf_counter())
     if address is None:
-        scorer = Scorer(encoder, Exact(), batch_size=BATCH, processes=CORES)
-        scorer.run(folder / "photos", out, shard_size=SHARD_SIZE, on_row=add)
+        with closing(Scorer(encoder, Exact(), batch_size=BATCH, processes=CORES)) as scorer:
+            scorer.run(folder / "photos", out, shard_size=SHARD_SIZE, on_row=add)
     else:
         scorer = Scorer(encoder, Exact(), batch_size=BATCH, devices=0)
         with Ray(address, workers=CORES, devices_per_worker=0) as engine:
