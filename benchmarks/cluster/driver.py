@@ -6,6 +6,8 @@ python -m benchmarks.cluster.driver FOLDER OUT ADDRESS
 import sys
 
 SHARD_SIZE, BATCH = 32, 8
+# Random ones of every image: so long does a run last that faults meet it.
+VIEWS = 16
 ENCODER = "embedded"
 
 
@@ -17,7 +19,7 @@ def main() -> None:
     folder, out, address = sys.argv[1:]
     scorer = Scorer(load_encoder(ENCODER), Exact(), batch_size=BATCH, devices=0)
     with Ray(address, devices_per_worker=0) as engine:
-        scorer.run(f"{folder}/photos", out, engine=engine, shard_size=SHARD_SIZE)
+        scorer.run(f"{folder}/photos", out, engine=engine, shard_size=SHARD_SIZE, views=VIEWS)
 
 
 if __name__ == "__main__":

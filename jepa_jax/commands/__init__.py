@@ -2,6 +2,6 @@
 
 import os
 
-# That PyTorch is not there is as it should be. Before a command imports `transformers`, whoever
-# runs it: the command line or the demo.
+# That PyTorch is not there is as it should be. Before `check` imports `transformers`, whoever runs
+# it.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")

@@ -1,4 +1,4 @@
-"""The image processor of a checkpoint: its settings, checked, and the class of `transformers`.
+"""The image processor of a checkpoint: its settings, checked, and what computes as they say.
 
 Only classes named here are made, all of which resize, crop, rescale and normalise in the one usual
 way. A checkpoint's own code is never run, and no question is ever asked.
@@ -11,20 +11,12 @@ from pydantic import BeforeValidator, Field
 
 from jepa_jax.checked_json import Fields, checked, of_file, read_json, refuse_code
 from jepa_jax.encoders.hub_config import MAX_SIDE
+from jepa_jax.encoders.pillow_processor import CLASSES, PillowProcessor
 from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
 
-# Each has its PIL form in `transformers`, under this name and "Pil", but for DINOv3's, which needs
-# torchvision there: `TorchvisionProcessor`.
-PROCESSORS = (
-    "BitImageProcessor",
-    "BlipImageProcessor",
-    "CLIPImageProcessor",
-    "ChineseCLIPImageProcessor",
-    "DINOv3ViTImageProcessor",
-    "DeiTImageProcessor",
-    "SiglipImageProcessor",
-    "ViTImageProcessor",
-)
+# Of `transformers`. DINOv3's needs torchvision there.
+_DINOV3 = "DINOv3ViTImageProcessor"
+PROCESSORS = (*CLASSES, _DINOV3)
 NAMES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 _BOTH, _SINGLE, _VIDEO = NAMES
 
@@ -89,6 +81,8 @@ Deviation = Annotated[
     Field(description="a number from 1e-4 to 10000, or three"),
 ]
 
+Processor = PillowProcessor | TorchvisionProcessor
+
 
 class Settings(Fields):
     """What preprocessor_config.json says; null where the processor's class has its own default."""
@@ -147,8 +141,8 @@ def processor_file(folder: Path, video: bool = False) -> Path | None:
     return next((folder / name for name in order if there[name]), None)
 
 
-def load_processor(folder: Path, usual: str = "", video: bool = False) -> Any:
-    """The image processor of a checkpoint folder: `transformers`', of its PIL classes.
+def load_processor(folder: Path, usual: str = "", video: bool = False) -> Processor:
+    """The image processor of a checkpoint folder, as `transformers`' PIL classes compute.
 
     `usual`: the class where the file names none. `video`: whether it is of an encoder of videos,
     whose frames V-JEPA 2's video processor prepares (`TorchvisionProcessor.of_video`).
@@ -191,15 +185,12 @@ def load_processor(folder: Path, usual: str = "", video: bool = False) -> Any:
             raise ValueError(f"`image_processor_type` must be one of {', '.join(PROCESSORS)}")
         processor = _made(name, settings.model_dump(exclude=_CLASS, exclude_none=True))
         crop = processor.crop_size
-        if processor.do_center_crop and not (crop and crop.height and crop.width):
+        if processor.do_center_crop and not crop:
             raise ValueError("`crop_size` must be given where `do_center_crop` is true, got null")
     return processor
 
 
-def _made(name: str, settings: dict[str, Any]) -> Any:
-    if name == "DINOv3ViTImageProcessor":
+def _made(name: str, settings: dict[str, Any]) -> Processor:
+    if name == _DINOV3:
         return TorchvisionProcessor.of(settings)
-    # Imported here: the only part of an encoder that needs it, and slow to import.
-    import transformers
-
-    return getattr(transformers, f"{name}Pil")(**settings)
+    return PillowProcessor.of(name, settings)

@@ -11,41 +11,36 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # Of ImageNet.
+from jepa_jax.encoders.processor_settings import ProcessorSettings
+
+# What checkpoints of DINOv3 do not say.
+_USUAL: dict[str, Any] = {
+    "size": {"height": 224, "width": 224},
+    "crop_size": None,
+    "do_resize": True,
+    "resample": int(Image.Resampling.BILINEAR),
+    "do_center_crop": False,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": (0.485, 0.456, 0.406),  # Of ImageNet.
+    "image_std": (0.229, 0.224, 0.225),
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class TorchvisionProcessor:
+class TorchvisionProcessor(ProcessorSettings):
     """An image processor by the names of `transformers`, of one PIL image in RGB."""
 
-    size: Any
-    crop_size: Any
     as_bytes: bool = False
-    do_resize: bool = True
-    resample: int = Image.Resampling.BILINEAR
-    do_center_crop: bool = False
-    do_rescale: bool = True
-    rescale_factor: float = 1 / 255
-    do_normalize: bool = True
-    image_mean: Any = _MEAN
-    image_std: Any = _DEVIATION
 
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "TorchvisionProcessor":
         """By the settings of preprocessor_config.json; what they lack is as for DINOv3."""
-        from transformers.image_processing_utils import get_size_dict
-        from transformers.image_utils import SizeDict
-
-        known = {field.name for field in dataclasses.fields(cls)} & settings.keys()
-        chosen = {name: settings[name] for name in known}
-        square = settings.get("default_to_square", True)
-        size = chosen.get("size") or {"height": 224, "width": 224}
-        chosen["size"] = SizeDict(**get_size_dict(size, default_to_square=square))
-        crop = chosen.get("crop_size")
-        chosen["crop_size"] = SizeDict(**get_size_dict(crop)) if crop else None
-        return cls(**chosen)
+        return cls(**cls.arguments(_USUAL | settings))
 
     @classmethod
     def of_video(cls, settings: dict[str, Any]) -> "TorchvisionProcessor":
@@ -65,12 +60,10 @@ class TorchvisionProcessor:
         }
         return cls.of({"do_center_crop": True} | settings | own)
 
-    def __call__(
-        self, image: Image.Image, return_tensors: str = "np", **changes: Any
-    ) -> dict[str, np.ndarray]:
-        """{"pixel_values": (1, 3, height, width)}, float32, with `changes` of settings."""
+    def __call__(self, image: Image.Image, **changes: Any) -> Float[np.ndarray, "h w c"]:
+        """Float32, with `changes` of settings."""
         own = dataclasses.replace(self, **changes)
-        shape = own._resized_shape(image.size) if own.do_resize else image.size
+        shape = own.resized_shape(image.size)
         if own.as_bytes and shape != image.size:
             image = image.resize(shape, own.resample)
         channels = [channel.convert("F") for channel in image.split()]
@@ -78,6 +71,7 @@ class TorchvisionProcessor:
             channels = [channel.resize(shape, own.resample) for channel in channels]
         values = np.stack([np.asarray(channel, np.float32) for channel in channels])
         if own.do_center_crop:
+            assert own.crop_size is not None
             values = _centre(values, own.crop_size["height"], own.crop_size["width"])
         if own.do_rescale:
             values = values * np.float32(own.rescale_factor)
@@ -86,16 +80,7 @@ class TorchvisionProcessor:
                 np.asarray(x, np.float32).reshape(-1, 1, 1) for x in (own.image_mean, own.image_std)
             )
             values = (values - mean) / deviation
-        return {"pixel_values": values[None]}
-
-    def _resized_shape(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Width and height after the resize."""
-        short = self.size.get("shortest_edge")
-        if short is None:
-            return self.size["width"], self.size["height"]
-        low = min(shape)
-        width, height = (short if n == low else int(short * n / low) for n in shape)
-        return width, height
+        return values.transpose(1, 2, 0)
 
 
 def _centre(values: np.ndarray, height: int, width: int) -> np.ndarray:

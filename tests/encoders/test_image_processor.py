@@ -9,10 +9,12 @@ import sys
 import time
 
 import pytest
+import transformers
 
 from jepa_jax import load_encoder
 from jepa_jax.encoders.image_processor import PROCESSORS, Settings, load_processor
 from jepa_jax.encoders.loading import EMBEDDED
+from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
 
 STATED = json.loads((EMBEDDED / "preprocessor_config.json").read_text())
@@ -107,10 +109,18 @@ def test_a_crop_of_no_size_is_refused(folder):
 def test_every_setting_that_a_class_takes_is_read_or_of_no_effect(folder, name):
     write(folder, {"image_processor_type": name}, False)
     processor = load_processor(folder)
-    if isinstance(processor, TorchvisionProcessor):  # Our own: all that it has is a setting.
+    if isinstance(processor, TorchvisionProcessor):  # All that it has is a setting.
         taken = {field.name for field in dataclasses.fields(processor)} - {"as_bytes"}
     else:
-        taken = type(processor).valid_kwargs.__annotations__.keys()
+        theirs = getattr(transformers, f"{name}Pil")
+        taken = theirs.valid_kwargs.__annotations__.keys()
+        # What nothing is said of is as there.
+        for field in dataclasses.fields(processor):
+            own, usual = getattr(processor, field.name), getattr(theirs(), field.name)
+            if field.name in ("size", "crop_size") and usual is not None:
+                usual = {edge: length for edge, length in dict(usual).items() if length}
+            same = tuple(usual) if isinstance(usual, list) else usual
+            assert (own or None) == (same or None), field.name
     # How arrays come and go, which images make of their own; and padding, which is refused.
     without_effect = {
         "data_format",
@@ -127,15 +137,15 @@ def test_every_setting_that_a_class_takes_is_read_or_of_no_effect(folder, name):
 @pytest.mark.parametrize(
     ("stated", "found"),
     [
-        ({"image_processor_type": "ViTImageProcessorFast"}, "ViTImageProcessorPil"),
-        ({"feature_extractor_type": "CLIPFeatureExtractor"}, "CLIPImageProcessorPil"),
-        ({}, "BitImageProcessorPil"),
+        ({"image_processor_type": "ViTImageProcessorFast"}, "ViTImageProcessor"),
+        ({"feature_extractor_type": "CLIPFeatureExtractor"}, "CLIPImageProcessor"),
+        ({}, "BitImageProcessor"),
     ],
 )
 def test_a_class_by_an_earlier_name_or_by_its_family(folder, stated, found):
-    write(folder, stated | {"size": 28, "crop_size": 28}, False)
-    encoder = load_encoder(folder)
-    assert type(encoder._preprocess.processor).__name__ == found
+    sizes = {"size": 28, "crop_size": 28}
+    write(folder, stated | sizes, False)
+    assert load_encoder(folder)._preprocess.processor == PillowProcessor.of(found, sizes)
 
 
 CODE = {"AutoImageProcessor": "own.Own"}
