@@ -68,3 +68,7 @@ def console() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     app()
+
+
+if __name__ == "__main__":
+    console()
