@@ -19,12 +19,14 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.parameters import abstract_model
+from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.precisions import PRECISIONS, Precision
 from jepa_jax.scoring.precision import matmul_precision
 
 PLATFORMS = ("cuda", "tpu")
+PREPROCESS = Preprocess(PillowProcessor.of("ViTImageProcessor", {}), {})
 SHAPE = {"image_size": 16, "patch_size": 4, "width": 24, "heads": 2, "mlp_width": 32}
 PLAIN = (ViTConfig(**SHAPE, depth=1), EmbeddingRule("cls"))
 
@@ -75,7 +77,7 @@ def traced(
     """The program, to be lowered for any platform."""
     config, rule = kind
     model = abstract_model(dataclasses.replace(config, depth=depth))
-    encoder = Encoder("shapes", model, rule, 16, Preprocess(None, {}), "none")
+    encoder = Encoder("shapes", model, rule, 16, PREPROCESS, "none")
 
     def run(state, fitted, images, keys):
         method = estimator if fitted is None else fitted
@@ -204,9 +206,7 @@ def sketch_of(encoder: Encoder) -> Sketch:
 def test_a_sketch_with_its_covariates_at_every_precision(annotations_unchecked):
     config, rule = PLAIN
     config = dataclasses.replace(config, depth=2)
-    sketch = sketch_of(
-        Encoder("shapes", abstract_model(config), rule, 16, Preprocess(None, {}), "none")
-    )
+    sketch = sketch_of(Encoder("shapes", abstract_model(config), rule, 16, PREPROCESS, "none"))
     for precision in PRECISIONS:
         lowers_everywhere(traced(sketch, precision, batch=1))
 

@@ -9,6 +9,7 @@ import numpy as np
 from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit import ViT
 from jepa_jax.encoders.writing import write_checkpoint
@@ -52,16 +53,13 @@ def model_of(subject: Subject, tiny: bool) -> ViT:
 
 
 def encoder_of(subject: Subject, tiny: bool) -> Encoder:
-    """The encoder in memory, with no preprocessing."""
+    """The encoder in memory, with a usual preprocessing: it is measured on arrays."""
     model = model_of(subject, tiny)
     family = next(f for f in FAMILIES if subject.published in f.published)
     rule = family.rule(model.config)
     side = model.config.image_size if tiny else subject.side
-
-    def none(image, **settings):
-        raise ValueError(f"{subject.name} is measured on arrays")
-
-    return Encoder(subject.name, model, rule, side, Preprocess(none, {}), "random")
+    processor = PillowProcessor.of("BitImageProcessor", {"size": side, "crop_size": side})
+    return Encoder(subject.name, model, rule, side, Preprocess(processor, {}), "random")
 
 
 def write_folder(folder: Path, subject: Subject, tiny: bool) -> int:

@@ -73,9 +73,9 @@ def of_clips():
     """A V-JEPA 2 ViT-L for clips of 16 frames, without its weights."""
     name = "facebook/vjepa2-vitl-fpc64-256"
     config = vjepa2.clips(vjepa2.FAMILY.published[name], 16)
-    return Encoder(
-        name, abstract_model(config), vjepa2.FAMILY.rule(config), 256, Preprocess(None, {}), ""
-    )
+    preprocess = Preprocess(vjepa2.processor(vjepa2.FAMILY.published[name]), {})
+    rule = vjepa2.FAMILY.rule(config)
+    return Encoder(name, abstract_model(config), rule, 256, preprocess, "")
 
 
 def test_an_exact_score_of_a_clip_is_refused_with_its_cost(of_clips, machine):
