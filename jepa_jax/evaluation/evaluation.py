@@ -134,14 +134,15 @@ def evaluate(
     ...     return [Record(f"{name}{i}", name, lambda im=im: im) for i, im in enumerate(drawn)]
     >>> found = evaluate(
     ...     load_encoder("embedded"),
-    ...     reference=images("r", 3),
-    ...     inliers=images("i", 3),
+    ...     reference=images("r", 2),
+    ...     inliers=images("i", 2),
     ...     outliers={"noise": images("n", 28)},
     ...     out=tempfile.mkdtemp(),
     ...     detectors=[Column("jepa_score"), Column("bits_per_pixel", descending=True)],
     ... )
-    >>> [method.assessments["noise"].metrics.auroc for method in found.comparison.methods]
-    [1.0, 1.0]
+    >>> score, size = found.comparison.methods
+    >>> size.name, size.assessments["noise"].metrics.auroc
+    ('JPEG bits per pixel, one-sided, low', 1.0)
     """
     out = Path(out)
     _check_names(outliers)

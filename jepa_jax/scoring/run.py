@@ -55,7 +55,8 @@ class Summary:
     would do again; `changed`: rows whose image's file had another size or time than when it was
     scored, which were done again or kept, as was asked for.
 
-    >>> summary = Summary("scores", {"ok": 8, "unreadable": 1}, resumed=20, seconds=4.0)
+    >>> from pathlib import Path
+    >>> summary = Summary(Path("scores"), {"ok": 8, "unreadable": 1}, resumed=20, seconds=4.0)
     >>> summary.scored, summary.resumed
     (9, 20)
     """

@@ -2,7 +2,6 @@
 installed (the extra `ray`)."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -15,11 +14,11 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import stopped_command
-from s3_server import S3Server
+from s3_server import with_bucket
 from streams import colour
 from tiny_checkpoint import write_tiny_checkpoint
 
-from jepa_jax import Exact, Scorer, load_encoder, object_stores
+from jepa_jax import Exact, Scorer, load_encoder
 from jepa_jax.object_stores import Address
 from jepa_jax.scoring import Ray
 from jepa_jax.scoring.cluster_joining import check_address, join
@@ -73,22 +72,14 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server():
     """A server that speaks S3, to which this process and the cluster's are led."""
-    found = S3Server()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in found.environment.items():
-            patch.setenv(name, value)
-        object_stores._file_system("s3", os.getpid()).mkdir("bucket")
+    pytest.importorskip("ray")
+    with with_bucket() as found:
         yield found
-    found.close()
-    object_stores._file_system.cache_clear()
 
 
 @pytest.fixture(scope="module")
 def cluster(server):
     """Three nodes of one core each; a test may leave fewer."""
-    pytest.importorskip("ray")
     files = tempfile.mkdtemp(prefix="ray-")  # Short: sockets are in it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")

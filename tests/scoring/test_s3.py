@@ -1,6 +1,5 @@
 """Images and scores on a server that speaks S3 and fails: nothing is lost, nothing is otherwise."""
 
-import os
 import signal
 import tarfile
 from importlib.resources import files
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import stopped_command
 from command_line import invoke
-from s3_server import KEYS, Faults, S3Server
+from s3_server import KEYS, Faults, with_bucket
 
 from jepa_jax.data import open_source, stored_files
 from jepa_jax.data.storage import StorageFailed
@@ -26,18 +25,9 @@ SCORE = ("score", "s3://bucket/images.tar", "--encoder", "embedded", "--batch-si
 @pytest.fixture(scope="module")
 def server():
     """A server with a bucket; this process's libraries are led to it."""
-    from jepa_jax import object_stores
-
-    found = S3Server()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in found.environment.items():
-            patch.setenv(name, value)
-        patch.setattr(object_stores, "RETRY_SECONDS", (0.0, 0.1, 0.2))
-        object_stores._file_system("s3", os.getpid()).mkdir("bucket")
+    with with_bucket() as found, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jepa_jax.object_stores.RETRY_SECONDS", (0.0, 0.1, 0.2))
         yield found
-    found.close()
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """A server on this machine that speaks S3 (moto's), and fails as it is told to."""
 
+import contextlib
 import dataclasses
+import os
 import random
 import threading
 import time
+from collections.abc import Iterator
 
+import fsspec
+import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -16,6 +21,29 @@ KEYS = {
     # What is tried again is tried by us.
     "AWS_MAX_ATTEMPTS": "1",
 }
+
+
+@contextlib.contextmanager
+def with_bucket() -> "Iterator[S3Server]":
+    """A server with an empty bucket, to which this process and those that it starts are led."""
+    from jepa_jax import object_stores
+
+    def forget() -> None:
+        # Ours of this process, and the library's, which knows no other address than its first.
+        object_stores._file_system.cache_clear()
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+    found = S3Server()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in found.environment.items():
+            patch.setenv(name, value)
+        forget()
+        object_stores._file_system("s3", os.getpid()).mkdir("bucket")
+        yield found
+    found.close()
+    forget()
 
 
 @dataclasses.dataclass
