@@ -18,12 +18,19 @@ from jepa_jax.object_stores import place
 from jepa_jax.precisions import PRECISIONS
 
 if TYPE_CHECKING:  # It does not know what a registry makes of it.
-    Method = MethodOrAuto = Precision = PrecisionOrAuto = StrEnum
+    Method = MethodOrAuto = PrecisionOrAuto = StrEnum
 else:
-    Precision = StrEnum("Precision", list(PRECISIONS))
     PrecisionOrAuto = StrEnum("PrecisionOrAuto", [*PRECISIONS, "auto"])
     Method = StrEnum("Method", list(METHODS))
     MethodOrAuto = StrEnum("MethodOrAuto", [*METHODS, "auto"])
+
+
+class Precision(StrEnum):
+    highest = "highest"
+    tf32 = "tf32"
+    bf16 = "bf16"
+    tf32x3 = "tf32x3"
+    bf16x3 = "bf16x3"
 
 
 class Engine(StrEnum):
