@@ -13,7 +13,7 @@ from jepa_jax import Lanczos, Projection, Sketch, jacobian
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.families import vjepa2
-from jepa_jax.encoders.parameters import abstract_model
+from jepa_jax.encoders.parameters import abstract_model, parameter_count
 from jepa_jax.scoring.batch_sizes import make_plan
 
 FRAMES = 16
@@ -46,7 +46,7 @@ def run(measured: bool = True) -> dict:
         "D": d,
         "exact_rows_megabytes": round(4e-6 * k * d),
         "gflop_a_vjp": round(1e-9 * vjp_flops(config, rule, shape.height, shape.side)),
-        "parameters_megabytes": round(4e-6 * _count(config)),
+        "parameters_megabytes": round(4e-6 * parameter_count(config)),
         "run": {},
         "planned": {},
     }
@@ -71,10 +71,6 @@ class _Shape:
         self.side = self.config.image_size
         self.height = self.side * FRAMES // self.config.stored_tubelet
         self.grid = self.config.grid(self.height, self.side)
-
-
-def _count(config) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(abstract_model(config))))
 
 
 def run_one(name: str) -> None:

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from jepa_jax.commands.options import AllowOutside, IdColumn, ImageColumn, Scores
+from jepa_jax.commands.options import (
+    AllowOutside,
+    IdColumn,
+    ImageColumn,
+    ImagesNow,
+    NoImages,
+    Scores,
+    images_for_pictures,
+)
 from jepa_jax.commands.terminal import plain_errors, say
 
 _NEEDED = ("duckdb", "starlette", "uvicorn")
@@ -16,18 +24,15 @@ def browse(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of this machine; 0: any that is free.")
     ] = 8017,
-    images: Annotated[
-        str | None, typer.Option(help="Where the images are now, if not where they were scored.")
-    ] = None,
-    no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
+    images: ImagesNow = None,
+    no_images: NoImages = False,
     image_column: ImageColumn = None,
     id_column: IdColumn = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Look at scores of any number on a page that this machine serves to itself, until Ctrl-C."""
     with plain_errors() as command:
-        if no_images and images is not None:
-            raise ValueError("--images and --no-images exclude each other")
+        images = images_for_pictures(images, no_images)
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ValueError(f"browse needs {', '.join(missing)}: pip install 'jepa-jax[browse]'")
@@ -38,7 +43,7 @@ def browse(
         command.stopped = "closed"
         rows = Rows(scores)
         try:
-            where = Where("" if no_images else images, image_column, id_column, allow_outside)
+            where = Where(images, image_column, id_column, allow_outside)
             server = Server(rows, where, port)
             say(
                 f"{server.url}\n"

@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from jepa_jax.commands.options import AllowOutside, IdColumn, ImageColumn, Labels
+from jepa_jax.commands.options import (
+    AllowOutside,
+    IdColumn,
+    ImageColumn,
+    ImagesNow,
+    Labels,
+    NoImages,
+    images_for_pictures,
+)
 from jepa_jax.commands.terminal import Progressing, plain_errors, say
 from jepa_jax.object_stores import place
 
@@ -20,10 +28,8 @@ def compare(
     out: Annotated[Path, typer.Option(help="The file; a report that is there is replaced.")] = Path(
         "comparison.html"
     ),
-    images: Annotated[
-        str | None, typer.Option(help="Where the images are now, if not where they were scored.")
-    ] = None,
-    no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
+    images: ImagesNow = None,
+    no_images: NoImages = False,
     labels: Labels = "auto",
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
     image_column: ImageColumn = None,
@@ -35,9 +41,8 @@ def compare(
         from jepa_jax.report.comparison_page import write_comparison
         from jepa_jax.report.pictures import Where
 
-        if no_images and images is not None:
-            raise ValueError("--images and --no-images exclude each other")
-        where = Where("" if no_images else images, image_column, id_column, allow_outside)
+        images = images_for_pictures(images, no_images)
+        where = Where(images, image_column, id_column, allow_outside)
         with Progressing("thumbnails", command.stop) as progress:
             written = write_comparison(
                 first,

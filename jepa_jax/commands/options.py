@@ -74,6 +74,10 @@ AllowOutside = Annotated[
     bool,
     typer.Option("--allow-outside", help="Of tables: paths may lead out of the table's folder."),
 ]
+ImagesNow = Annotated[
+    str | None, typer.Option(help="Where the images are now, if not where they were scored.")
+]
+NoImages = Annotated[bool, typer.Option("--no-images", help="No pictures.")]
 _ENCODER = typer.Option(help="'embedded', a checkpoint folder, or a hub name (see `encoders`).")
 Encoder = Annotated[str, _ENCODER]
 EncoderOrNone = Annotated[str | None, _ENCODER]
@@ -229,6 +233,13 @@ def open_images(
     for line in as_lines(left_out(opened)):
         say(f"left out: {line}", style="yellow")
     return opened if shuffle is None else Shuffled(opened, shuffle)
+
+
+def images_for_pictures(images: str | None, no_images: bool) -> str | None:
+    """Where they are, as `jepa_jax.report.pictures.Where` takes it: "" for no pictures."""
+    if no_images and images is not None:
+        raise ValueError("--images and --no-images exclude each other")
+    return "" if no_images else images
 
 
 def share_of(text: str | None, option: str) -> float:

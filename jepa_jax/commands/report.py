@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from jepa_jax.commands.options import AllowOutside, IdColumn, ImageColumn, Labels, Scores
+from jepa_jax.commands.options import (
+    AllowOutside,
+    IdColumn,
+    ImageColumn,
+    ImagesNow,
+    Labels,
+    NoImages,
+    Scores,
+    images_for_pictures,
+)
 from jepa_jax.commands.terminal import Progressing, plain_errors, say
 
 
@@ -14,10 +23,8 @@ def report(
     out: Annotated[Path, typer.Option(help="The file; a report that is there is replaced.")] = Path(
         "report.html"
     ),
-    images: Annotated[
-        str | None, typer.Option(help="Where the images are now, if not where they were scored.")
-    ] = None,
-    no_images: Annotated[bool, typer.Option("--no-images", help="No pictures.")] = False,
+    images: ImagesNow = None,
+    no_images: NoImages = False,
     labels: Labels = "auto",
     thumbnails: Annotated[int, typer.Option(min=0, help="The most pictures.")] = 2000,
     near_identical: Annotated[
@@ -33,10 +40,9 @@ def report(
     with plain_errors() as command:
         from jepa_jax.report.html import ReportSettings, write_report
 
-        if no_images and images is not None:
-            raise ValueError("--images and --no-images exclude each other")
+        images = images_for_pictures(images, no_images)
         settings = ReportSettings(
-            "" if no_images else images,
+            images,
             labels,
             thumbnails,
             near_identical,

@@ -193,9 +193,7 @@ def _open_file(path: Place, options: _Options) -> Source:
         table.check()
         return table
     if kind == "arrays":
-        if isinstance(path, Address):
-            raise ValueError(f"'{path}': .npz files are read from disks only; copy it")
-        arrays = Npz(path, max_pixels=options.max_pixels)
+        arrays = Npz(_on_disk(path), max_pixels=options.max_pixels)
         arrays.check()
         return arrays
     if path.name.lower().endswith(_LISTS):
@@ -251,13 +249,17 @@ def _open_shards(
         kind = kinds.shard_kind(file)
         if kind == "table":
             sources.append(Parquet(path, label, **options.of_table))
-        elif kind == "arrays" and isinstance(path, Path):
-            sources.append(Npz(path, label, options.max_pixels))
-        elif kind == "tar":
-            sources.append(Tar(path, label, options.max_pixels))
+        elif kind == "arrays":
+            sources.append(Npz(_on_disk(path), label, options.max_pixels))
         else:
-            raise ValueError(f"{path} cannot be read where it is: copy it to this machine first")
+            sources.append(Tar(path, label, options.max_pixels))
     return Chain(name, tuple(sources), skipped)
+
+
+def _on_disk(path: Place) -> Path:
+    if isinstance(path, Address):
+        raise ValueError(f"'{path}': .npz files are read from disks only; copy it")
+    return path
 
 
 def _open_list(items: Sequence[Any], max_pixels: int | None) -> Source:

@@ -103,21 +103,21 @@ def run(
 
     `source`: whatever `jepa_jax.data.open_source` takes. `views`: 1 for the image itself, N for Eq.
     4 over N random views (column `views`). `store`: groups of columns, of "embedding", "spectrum"
-    (65 quantiles of log sigma), "image" (size, bits per pixel of a JPEG,
-    brightness, contrast, sharpness) and "patches" (a map of
-    `jepa_jax.estimators.patch_shares`). `limit`: the first so many images. `refine`: which rows of
-    a calibrated method are scored again exactly when all are scored. `retry`: which rows without a
-    score are done again, in their places: "failed", those whose image could not be got (status
-    "unavailable": a file that is missing, a server that does not answer), or "all". `changed`:
-    whether rows whose image's file (or archive, or table) has another size or time now than when it
-    was scored are done again, in their places, or kept; `on_changed(id)` is told the first one.
-    `part`: the shards that this run does, where several share the work, each in a folder of its
-    own, to be merged (`jepa_jax.store.merge`); what `refine` asks for is done after that.
-    `shard_size`: rows a Parquet file. `workers`: threads that read and preprocess. `engine`: where
-    shards are computed, by default this process, or `jepa_jax.scoring.Ray`. `on_start(total, done)`
-    and `on_row(row)` report progress, and `on_status`, every second or so, how an engine's workers
-    are. `facts`: more of them for the manifest of a new folder. `at_any_cost`: also where one score
-    exceeds the memory or takes hours (`jepa_jax.scoring.affordable`), which is refused else.
+    (65 quantiles of log sigma), "image" (size, bits per pixel of a JPEG, brightness, contrast,
+    sharpness) and "patches" (a map of `jepa_jax.estimators.patch_shares`). `limit`: the first so
+    many images. `refine`: which rows of a calibrated method are scored again exactly when all are
+    scored. `retry`: which rows without a score are done again, in their places: "failed", those
+    whose image could not be got (status "unavailable": a file that is missing, a server that does
+    not answer), or "all". `changed`: whether rows whose image's file (or archive, or table) has
+    another size or time now than when it was scored are done again, in their places, or kept;
+    `on_changed(id)` is told the first one. `part`: the shards that this run does, where several
+    share the work, each in a folder of its own, to be merged (`jepa_jax.store.merge`); what
+    `refine` asks for is done after that. `shard_size`: rows a Parquet file. `workers`: threads that
+    read and preprocess. `engine`: where shards are computed, by default this process, or
+    `jepa_jax.scoring.Ray`. `on_start(total, done)` and `on_row(row)` report progress, and
+    `on_status`, every second or so, how an engine's workers are. `facts`: more of them for the
+    manifest of a new folder. `at_any_cost`: also where one score exceeds the memory or takes hours
+    (`jepa_jax.scoring.affordable`), which is refused else.
 
     The folder gets a manifest, the run's status (`jepa_jax.store.RunStatus`) and one Parquet file a
     shard, each replaced atomically, at the latest every 30 seconds. A rerun with the same settings

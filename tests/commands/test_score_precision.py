@@ -7,6 +7,8 @@ import pytest
 from command_line import invoke
 
 from jepa_jax.calibration import Compared
+from jepa_jax.commands.options import Precision
+from jepa_jax.precisions import PRECISIONS
 from jepa_jax.store import read_scores
 
 SCORE = ("score", "--encoder", "embedded", "--batch-size", 8)
@@ -19,6 +21,10 @@ def manifest(out):
 @pytest.fixture
 def no_fast_products(monkeypatch):
     monkeypatch.setattr("jepa_jax.scoring.precision.cpu_multiplies_bf16", lambda: False)
+
+
+def test_the_precisions_are_the_library_s():
+    assert [precision.value for precision in Precision] == list(PRECISIONS)
 
 
 @pytest.mark.usefixtures("no_fast_products")

@@ -28,6 +28,7 @@ from jepa_jax.data import (
 )
 from jepa_jax.data.left_out import left_out
 from jepa_jax.data.opening import source_options
+from jepa_jax.object_stores import Address
 
 
 def table(path):
@@ -165,6 +166,13 @@ def test_arrays_among_a_pattern_that_are_damaged_are_rows(tmp_path):
     assert ids(source) == ["0.npz/x/0", "1.npz/(the file)", "2.npz/(the file)"]
     assert source.count() == 3
     assert ids(open_source(tmp_path)) == ids(source)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "*.npz", ""])
+def test_arrays_on_a_store_are_refused_and_not_read_as_something_else(name):
+    (Address("memory://of-opening") / "a.npz").put(b"whatever")
+    with pytest.raises(ValueError, match=r"a\.npz': \.npz files are read from disks only; copy it"):
+        open_source(f"memory://of-opening/{name}".rstrip("/"))
 
 
 def test_a_source_that_raises_amid_a_chain_costs_its_own_row(tmp_path):
