@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jepa_jax.report.conditional import conditional_score
+from jepa_jax.report.conditional import K, conditional_score
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
 from jepa_jax.report.selection import Rule, select
@@ -75,7 +75,8 @@ def choose(
     """The rows of a scores folder that a `Choice` takes.
 
     `label_from`: see `read_labels`. Memory: the table, and for near-identical images the
-    embeddings. Raises `ValueError` where there is no such folder, label, or column.
+    embeddings. Raises `ValueError` where there is no such folder, label, or column, and where a
+    conditional score has too few images.
 
     >>> import pyarrow as pa
     >>> from jepa_jax.report import Choice, ScoreTable, Top, Amount, choose
@@ -98,6 +99,11 @@ def choose(
         values = table.scores
         if choice.conditional:
             values = conditional_score(values, _embeddings(table, "the conditional score is of"))
+            if not np.isfinite(values).any():
+                raise ValueError(
+                    f"{table.folder}: the conditional score needs at least {K + 1} images that have "
+                    f"a score and an embedding, got {int(scored.sum())} with a score"
+                )
         chosen |= select(values, choice.rule, labels=by, among=considered)
     if choice.failed:
         chosen |= considered & ~scored

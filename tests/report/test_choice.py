@@ -94,6 +94,9 @@ def test_by_the_score_among_images_most_like_it(tmp_path, folder):
     assert choose(out, Choice(Between(-np.inf, -3.0))).chosen.sum() == 0
     with pytest.raises(ValueError, match="holds no embeddings: the conditional score is of those"):
         choose(folder, lowest)
+    few = write_folder(tmp_path / "few", rows[:7], ("embedding",))
+    with pytest.raises(ValueError, match="at least 21 images .* got 7 with a score"):
+        choose(few, lowest)
 
 
 def test_a_folder_without_rows(tmp_path):

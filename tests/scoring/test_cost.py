@@ -132,8 +132,9 @@ def test_a_run_is_refused_before_it_begins(scorer, machine, tmp_path):
         assert "The way on: " in result.stderr
 
 
-def test_scores_in_memory_are_refused_alike(scorer, machine):
-    side = scorer.encoder.image_size
+def test_scores_in_memory_are_refused_alike(encoder, machine):
+    scorer = Scorer(encoder, Exact())  # A new one: what was found affordable is remembered.
+    side = encoder.image_size
     images = np.zeros((1, side, side, 3), np.float32)
     machine(1e6, 1e11)
     with pytest.raises(ValueError, match=r"28 x 28 pixels .* The way on: "):
