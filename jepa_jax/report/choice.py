@@ -101,8 +101,8 @@ def choose(
             values = conditional_score(values, _embeddings(table, "the conditional score is of"))
             if not np.isfinite(values).any():
                 raise ValueError(
-                    f"{table.folder}: the conditional score needs at least {K + 1} images that have "
-                    f"a score and an embedding, got {int(scored.sum())} with a score"
+                    f"{table.folder}: the conditional score needs at least {K + 1} images that "
+                    f"have a score and an embedding, got {int(scored.sum())} with a score"
                 )
         chosen |= select(values, choice.rule, labels=by, among=considered)
     if choice.failed:

@@ -95,7 +95,7 @@ def test_by_the_score_among_images_most_like_it(tmp_path, folder):
     with pytest.raises(ValueError, match="holds no embeddings: the conditional score is of those"):
         choose(folder, lowest)
     few = write_folder(tmp_path / "few", rows[:7], ("embedding",))
-    with pytest.raises(ValueError, match="at least 21 images .* got 7 with a score"):
+    with pytest.raises(ValueError, match=r"at least 21 images .* got 7 with a score"):
         choose(few, lowest)
 
 
