@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-real test test-ray lint format docs bench bench-accelerator clean
+.PHONY: demo demo-real install test test-ray checks lint format docs bench bench-accelerator clean
 
 demo: $(VENV)/installed
 	@$(BIN)/python -m jepa_jax.demo
@@ -15,9 +15,17 @@ demo-real: $(VENV)/installed-real
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
+# What the targets below need, in one environment: make them before any run beside each other.
+install: $(VENV)/installed-test
+	@$(MAKE) --no-print-directory $(VENV)/installed-docs
+
 # What `make test` skips, so as not to install Ray.
 test-ray: $(VENV)/installed-ray
 	$(BIN)/python -m pytest tests/scoring/test_cluster.py
+
+# What `.ci/run` asks for beside the tests.
+checks: lint
+	@$(MAKE) --no-print-directory docs
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
