@@ -102,7 +102,15 @@ FramesOfClips = Annotated[
 ]
 Stride = Annotated[
     int | None,
-    typer.Option(min=1, help="--clips: each window of N frames in a row, one every so many."),
+    typer.Option(min=1, help="--clips: each window of N frames, one every so many frames."),
+]
+FrameStep = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="--clips: a window's frames are so many apart (1: in a row); without --stride, one "
+        "window in the middle of each clip, and not N frames evenly of all.",
+    ),
 ]
 AtAnyCost = Annotated[
     bool,
@@ -215,17 +223,19 @@ def open_images(
     shuffle: int | None = None,
     clips: int | None = None,
     stride: int | None = None,
+    frame_step: int | None = None,
 ) -> Any:
     """The source of images that a command names; what it leaves out is said."""
     from jepa_jax.data import Clips, Shuffled, open_source
     from jepa_jax.data.left_out import as_lines, left_out
 
-    if clips is None and stride is not None:
-        raise ValueError("--stride is of windows of clips: it needs --clips")
+    for option, value in (("--stride", stride), ("--frame-step", frame_step)):
+        if clips is None and value is not None:
+            raise ValueError(f"{option} is of windows of clips: it needs --clips")
     if clips is not None:
         if not Path(source).is_dir():
             raise ValueError(f"--clips needs a folder of clips, got {source!r}")
-        opened = Clips(Path(source), clips, stride=stride)
+        opened = Clips(Path(source), clips, stride=stride, frame_step=frame_step)
     else:
         opened = open_source(
             source, image_column=image_column, id_column=id_column, outside=allow_outside

@@ -27,6 +27,7 @@ from jepa_jax.commands.options import (
     EncoderOrNone,
     Engine,
     FramesOfClips,
+    FrameStep,
     IdColumn,
     ImageColumn,
     ImageSize,
@@ -128,6 +129,7 @@ def score(
     views: Annotated[int, typer.Option(min=1, help="Random views an image (Eq. 4).")] = 1,
     clips: FramesOfClips = None,
     stride: Stride = None,
+    frame_step: FrameStep = None,
     image_size: ImageSize = None,
     embedding: Embedding = None,
     part: Annotated[
@@ -248,7 +250,8 @@ def score(
                 "(jepa-jax calibrate)"
             )
         refinement = Refinement(**shares) if any(shares.values()) else None
-        opened = open_images(source, image_column, id_column, allow_outside, shuffle, clips, stride)
+        of_clips = (clips, stride, frame_step)
+        opened = open_images(source, image_column, id_column, allow_outside, shuffle, *of_clips)
         loaded = load(encoder, embedding, image_size, clips)
         one = {"--method auto": method.value == "auto", "--calibration": calibration is not None}
         one |= {"--precision auto": precision.value == "auto", "--correct": correct is not None}

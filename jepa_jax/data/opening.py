@@ -123,7 +123,10 @@ def source_options(source: Any) -> dict[str, Any]:
         "id_column": getattr(source, "id_column", None),
         "outside": not isinstance(source, DatasetRows) and getattr(source, "outside", False),
     }
-    given["stride"] = getattr(source, "stride", None)
+    if isinstance(source, Clips):
+        # One by one is what windows are without it.
+        step = None if source.stride and source.frame_step == 1 else source.frame_step
+        given |= {"stride": source.stride, "frame_step": step}
     own = {name: value for name, value in given.items() if value}
     if isinstance(source, Shuffled):
         own["shuffle"] = source.shuffle
@@ -142,13 +145,16 @@ def open_again(
     """The source that a manifest names, with the columns that it was opened with then.
 
     `recorded`: its `source_options`; the others come before these. `clips`: of a folder of clips,
-    the frames of each that were scored; without windows, a record has one of them, the middle. That
-    a table's paths may lead out of its folder is not taken from a file: it must be asked for anew.
+    the frames of each that were scored; without a stride, a record has one of them, the middle.
+    That a table's paths may lead out of its folder is not taken from a file: it must be asked for
+    anew.
     """
     was = lambda column: value if isinstance(value := recorded.get(column), str) else None
     if clips is not None and Path(name).is_dir():
         stride = recorded.get("stride")
-        return Clips(Path(name), 1 if stride is None else clips, stride=stride)
+        if stride is None:
+            return Clips(Path(name), 1)
+        return Clips(Path(name), clips, stride=stride, frame_step=recorded.get("frame_step"))
     return open_source(
         name,
         image_column=was("image_column") if image_column is None else image_column,

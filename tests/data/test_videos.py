@@ -47,6 +47,8 @@ def test_frames_by_their_numbers(tmp_path, name, codec):
     assert (record.id, numbers(split_frames(record.load()))) == (name, [3, 11, 18, 26])
     ids = [record.id for record in Clips(tmp_path, 8, stride=10)]
     assert ids == [f"{name}#000-007", f"{name}#010-017", f"{name}#020-027"]
+    apart = next(iter(Clips(tmp_path, 4, frame_step=5)))  # 16 frames, 7 before and 7 after.
+    assert (apart.id, numbers(split_frames(apart.load()))) == (name, [7, 12, 17, 22])
 
 
 def test_only_what_leads_to_a_frame_is_decoded(tmp_path, monkeypatch):

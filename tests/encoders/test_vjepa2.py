@@ -254,8 +254,12 @@ def test_a_folder_of_clips_has_a_score_a_clip(checkpoint, tmp_path):
     windows = invoke(*arguments, "--clips", 4, "--stride", 2)
     assert "source_options" in windows.stderr
     assert windows.exit_code == 2
-    alone = invoke(*arguments, "--stride", 2)
-    assert "--stride is of windows of clips: it needs --clips" in alone.stderr
+    apart = invoke(*arguments, "--clips", 4, "--frame-step", 2)
+    assert "source_options" in apart.stderr
+    assert apart.exit_code == 2
+    for option in ("--stride", "--frame-step"):
+        alone = invoke(*arguments, option, 2)
+        assert f"{option} is of windows of clips: it needs --clips" in alone.stderr
     with pytest.raises(NoReference, match="of encoders of images, not videos"):
         load_reference(load_encoder(folder))  # What `jepa-jax check` then says.
     views = invoke(*arguments[:-1], tmp_path / "views", "--clips", 4, "--views", 2)

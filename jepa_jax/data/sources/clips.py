@@ -32,10 +32,11 @@ class Clips:
     A subfolder that holds images is a clip of them, in order of their names; .gif, .webp, .apng and
     video files (`jepa_jax.data.videos`, with PyAV) are clips wherever they lie, and so is every
     image beside the subfolders. Of n frames the ones at (i + 1/2) n / `frames`, rounded down, are
-    taken: evenly, some of them more than once where there are fewer. With a `stride` every clip has
-    a record for each window of `frames` frames in a row, `stride` frames after each other, as many
-    as are whole: "a.mp4#000-015", "a.mp4#016-031"; one that is shorter than a window is
-    `UnreadableImage`.
+    taken: evenly, some of them more than once where there are fewer. With a `frame_step` they are
+    the window of frames so many apart (1: in a row) in the middle of the clip. With a `stride`
+    every clip has a record for each such window (of frames in a row where there is no
+    `frame_step`), one every `stride` frames, as many as are whole: "a.mp4#000-015",
+    "a.mp4#016-031". One that is shorter than a window is `UnreadableImage`.
 
     `load()` gives one image, the frames one below the other, how many in its `info["frames"]`: what
     an encoder loaded with as many `frames` takes. Frames of several sizes are `UnreadableImage`.
@@ -52,15 +53,18 @@ class Clips:
     >>> windows = Clips(files("jepa_jax") / "assets", frames=16, stride=20)
     >>> [record.id for record in windows]
     ['samples#000-015', 'samples#020-035']
+    >>> [record.id for record in Clips(files("jepa_jax") / "assets", 4, stride=12, frame_step=8)]
+    ['samples#000-024', 'samples#012-036']
     """
 
     path: Path
     frames: int
     max_pixels: int | None = MAX_PIXELS
     stride: int | None = None
+    frame_step: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("frames", "stride"):
+        for name in ("frames", "stride", "frame_step"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}")
@@ -71,6 +75,11 @@ class Clips:
 
     def __str__(self) -> str:
         return f"folder of clips {self.path}"
+
+    @property
+    def _span(self) -> int:
+        """From the first frame of a window to its last, both counted."""
+        return (self.frames - 1) * (self.frame_step or 1) + 1
 
     @property
     def _found(self) -> dict[str, list[Found]]:
@@ -105,8 +114,7 @@ class Clips:
             source = clip.paths[0] if len(files) == 1 else os.path.join(self.path, id)
             id, source = writable_id(id), writable_id(source)
             if self.stride is None:
-                load = partial(_load, clip, None, self.frames, self.max_pixels)
-                yield Record(id, source, load, clip.stamp)
+                yield Record(id, source, partial(self._load, clip), clip.stamp)
             else:
                 yield from self._windows(id, source, clip, self.stride)
 
@@ -117,14 +125,38 @@ class Clips:
             yield broken(id, source, error)
             return
         digits = max(3, len(str(count - 1)))
-        if count < self.frames:
-            said = f"a clip of {count} frames, fewer than the {self.frames} of a window"
-            yield broken(f"{id}#{0:0{digits}}-{count - 1:0{digits}}", source, said)
-        for start in range(0, count - self.frames + 1, stride):
-            numbers = range(start, start + self.frames)
+        if count < self._span:
+            window = f"{id}#{0:0{digits}}-{count - 1:0{digits}}"
+            yield broken(window, source, self._too_short(count))
+        for start in range(0, count - self._span + 1, stride):
+            numbers = self._window(start)
             window = f"{id}#{start:0{digits}}-{numbers[-1]:0{digits}}"
-            load = partial(_load, clip, numbers, self.frames, self.max_pixels)
-            yield Record(window, source, load, clip.stamp)
+            yield Record(window, source, partial(self._load, clip, numbers), clip.stamp)
+
+    def _window(self, start: int) -> range:
+        return range(start, start + self._span, self.frame_step or 1)
+
+    def _too_short(self, count: int) -> str:
+        return f"a clip of {count} frames, fewer than the {self._span} of a window"
+
+    def _load(self, clip: _Clip, numbers: Sequence[int] | None = None) -> Image.Image:
+        if numbers is None:
+            numbers = self._of_whole(clip.count())
+        decoded = clip.decode(numbers, self.max_pixels)
+        sizes = {frame.size for frame in decoded}
+        if len(sizes) > 1:
+            raise UnreadableImage(f"a clip's frames must have one size, got {sorted(sizes)}")
+        stacked = Image.fromarray(np.concatenate([np.asarray(frame) for frame in decoded]))
+        stacked.info[FRAMES] = self.frames
+        return stacked
+
+    def _of_whole(self, count: int) -> Sequence[int]:
+        """The frames that stand for a clip of `count`."""
+        if self.frame_step is None:  # Evenly.
+            return [(2 * i + 1) * count // (2 * self.frames) for i in range(self.frames)]
+        if count < self._span:
+            raise UnreadableImage(self._too_short(count))
+        return self._window((count - self._span) // 2)
 
     def count(self) -> int | None:
         """The number of clips; of windows, None where files would have to be read through."""
@@ -133,7 +165,7 @@ class Clips:
         counts = [len(files) for files in self._found.values()]
         if 1 in counts:  # A file may hold any number of frames.
             return None
-        return sum(max(1, 1 + (n - self.frames) // self.stride) for n in counts)
+        return sum(max(1, 1 + (n - self._span) // self.stride) for n in counts)
 
 
 class _Clip:
@@ -184,18 +216,3 @@ def _clip(paths: Sequence[str]) -> _Clip:
     if len(paths) > 1:
         return _Clip(paths)
     return (_Video if paths[0].lower().endswith(VIDEOS) else _Animated)(paths)
-
-
-def _load(
-    clip: _Clip, numbers: Sequence[int] | None, frames: int, max_pixels: int | None
-) -> Image.Image:
-    if numbers is None:  # Evenly.
-        there = clip.count()
-        numbers = [(2 * i + 1) * there // (2 * frames) for i in range(frames)]
-    decoded = clip.decode(numbers, max_pixels)
-    sizes = {frame.size for frame in decoded}
-    if len(sizes) > 1:
-        raise UnreadableImage(f"a clip's frames must have one size, got {sorted(sizes)}")
-    stacked = Image.fromarray(np.concatenate([np.asarray(frame) for frame in decoded]))
-    stacked.info[FRAMES] = frames
-    return stacked

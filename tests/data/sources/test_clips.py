@@ -7,6 +7,7 @@ from PIL import Image
 from jepa_jax.clip_frames import split_frames
 from jepa_jax.data import Clips, UnreadableImage
 from jepa_jax.data.left_out import left_out
+from jepa_jax.data.opening import open_again, source_options
 
 
 def grey(level: int, size=(6, 4)) -> Image.Image:
@@ -115,6 +116,44 @@ def test_windows_of_longer_clips(folder):
         broken.load()
     with pytest.raises(ValueError, match="`stride` must be at least 1, got 0"):
         Clips(folder, 4, stride=0)
+
+
+def test_frames_some_apart(folder):
+    """One window a clip, in its middle; with a stride, every window."""
+    records = {record.id: record for record in Clips(folder, 3, frame_step=2)}
+    assert list(records) == ["b.png", "deep/er/a.gif", "deep/er/a.webp", "still.jpg", "walk"]
+    assert levels(records["walk"].load()) == [20, 40, 60]  # Frames 2 to 6 of 0 to 9.
+    assert levels(records["deep/er/a.gif"].load()) == [0, 40, 80]
+    with pytest.raises(UnreadableImage, match="a clip of 1 frames, fewer than the 5 of a window"):
+        records["still.jpg"].load()
+    in_a_row = {record.id: record for record in Clips(folder, 4, frame_step=1)}
+    assert levels(in_a_row["walk"].load()) == [30, 40, 50, 60]
+    windows = {record.id: record for record in Clips(folder, 3, stride=4, frame_step=2)}
+    assert [id for id in windows if "walk" in id] == ["walk#000-004", "walk#004-008"]
+    assert levels(windows["walk#004-008"].load()) == [40, 60, 80]
+    with pytest.raises(UnreadableImage, match="fewer than the 5 of a window"):
+        windows["still.jpg#000-000"].load()
+    only = Clips(folder / "walk" / "..", 3, stride=4, frame_step=2)
+    assert only.count() is None
+    (folder / "only").mkdir()
+    (folder / "only" / "walk").symlink_to(folder / "walk")
+    for frames, step, count in ((3, 2, 3), (4, 3, 1), (4, 4, 1), (1, 9, 5), (2, 9, 1)):
+        clips = Clips(folder / "only", frames, stride=2, frame_step=step)
+        assert clips.count() == len(list(clips)) == count
+    with pytest.raises(ValueError, match="`frame_step` must be at least 1, got 0"):
+        Clips(folder, 4, frame_step=0)
+
+
+def test_how_windows_were_cut_is_noted(folder):
+    """By itself, and where frames in a row are what they are without it."""
+    noted = lambda **given: source_options(Clips(folder, 4, **given))
+    assert noted() == {}
+    assert noted(frame_step=1) == {"frame_step": 1}  # In a row, not evenly.
+    assert noted(stride=2, frame_step=1) == noted(stride=2) == {"stride": 2}
+    both = noted(stride=2, frame_step=3)
+    assert both == {"stride": 2, "frame_step": 3}
+    again = open_again(str(folder), both, clips=4)
+    assert [r.id for r in again] == [r.id for r in Clips(folder, 4, stride=2, frame_step=3)]
 
 
 def test_an_image_that_is_no_clip_is_one_frame():
