@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jepa_jax.calibration.batches import TIMED
 from jepa_jax.calibration.choosing import NOISE
-from jepa_jax.calibration.measuring import TIMED, spread_records
+from jepa_jax.calibration.measuring import spread_records
 from jepa_jax.data import open_source
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.corrected import FEWEST, Line

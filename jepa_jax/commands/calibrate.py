@@ -9,12 +9,18 @@ from jepa_jax.commands.candidates import print_candidates
 from jepa_jax.commands.estimators import check_one_embedding
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
+    CPUS_PER_WORKER,
+    Address,
     AllowOutside,
     AtAnyCost,
     BatchSize,
+    ClusterWorkers,
+    CpusPerWorker,
     Devices,
+    DevicesPerWorker,
     Embedding,
     Encoder,
+    Engine,
     IdColumn,
     ImageColumn,
     ImageSize,
@@ -22,6 +28,8 @@ from jepa_jax.commands.options import (
     Precision,
     Seed,
     Source,
+    WhichEngine,
+    engine_named,
     open_images,
 )
 from jepa_jax.commands.terminal import Progressing, plain_errors, say
@@ -37,6 +45,11 @@ def calibrate(
     ] = Precision.highest,
     batch_size: BatchSize = None,
     devices: Devices = None,
+    engine: WhichEngine = Engine.local,
+    address: Address = None,
+    workers: ClusterWorkers = None,
+    devices_per_worker: DevicesPerWorker = None,
+    cpus_per_worker: CpusPerWorker = CPUS_PER_WORKER,
     image_size: ImageSize = None,
     embedding: Embedding = None,
     seed: Seed = 0,
@@ -50,7 +63,15 @@ def calibrate(
 
     Then: `score --method sketch --calibration DIR`.
     """
-    with plain_errors() as command:
+    which = engine_named(
+        engine,
+        address=address,
+        workers=workers,
+        devices_per_worker=devices_per_worker,
+        cpus_per_worker=cpus_per_worker,
+        devices=devices,
+    )
+    with plain_errors() as command, which as elsewhere:
         command.stopped = "stopped: nothing is kept of a calibration"
         from jepa_jax.calibration import calibrate as measure
         from jepa_jax.calibration.calibration import check_folder
@@ -68,6 +89,7 @@ def calibrate(
                 batch_size=batch_size,
                 seed=seed,
                 devices=devices,
+                engine=elsewhere,
                 limit=limit,
                 at_any_cost=at_any_cost,
                 on_start=progress.start,

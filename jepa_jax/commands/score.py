@@ -246,7 +246,7 @@ def score(
         apart = "--part" if of_all != WHOLE else "--engine ray" if elsewhere is not None else ""
         if apart and method.value == "auto" and calibration is None:
             raise ValueError(
-                f"{apart} with --method auto needs --calibration: calibrate once, on one machine "
+                f"{apart} with --method auto needs --calibration: calibrate once "
                 "(jepa-jax calibrate)"
             )
         refinement = Refinement(**shares) if any(shares.values()) else None

@@ -63,6 +63,16 @@ class Turn:
     said: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a function found, pickled, or the error that it raised, pickled if it can be, and in
+    words."""
+
+    found: bytes = b""
+    error: bytes | None = None
+    said: str = ""
+
+
 class NotOfThisRun(RuntimeError):
     """This worker is taken for lost, or its run has ended: it must write no more."""
 
@@ -124,11 +134,10 @@ class Worker:
 
     def check(self, recipe: bytes, out: str, run: str) -> dict[str, float]:
         """The device's known answers, once the scorer is made; raises `Refused` where this node
-        does not see the folder `out` of the `run`."""
+        does not see the folder `out` of the `run`, where that is given."""
         from jepa_jax.scoring.known_answers import check_device
 
-        found = read_status(place(out)).get("run")
-        if found != run:
+        if out and read_status(place(out)).get("run") != run:
             raise Refused(
                 f"{socket.gethostname()} does not see the folder {out} as it is on the machine "
                 "that the run was started on: it must lie on a file system that all nodes share, "
@@ -148,6 +157,15 @@ class Worker:
             storage=made.storage.here(),
             writing=lambda write, rows: self._writing(write, rows, place(out), run),
         )
+
+    def call(self, recipe: bytes, function: bytes, argument: bytes) -> Answer:
+        """`function(scorer, argument)`, here."""
+        try:
+            found = pickle.loads(function)(self._scorer(recipe), pickle.loads(argument))
+            return Answer(pickle.dumps(found))
+        except Exception as error:
+            copy, said = _sent(error)
+            return Answer(error=copy, said=said)
 
     def turn(self, given: bytes, close: bool) -> Turn:
         """Takes more shards (`Given`s), and returns when there is something to say.
@@ -194,14 +212,8 @@ class Worker:
                     self._done_with(first)
             raise NotOfThisRun("stopped")
         except BaseException as error:
-            said = "".join(traceback.format_exception_only(error)).strip()
-            try:
-                copy = pickle.dumps(error)
-                pickle.loads(copy)
-            except Exception:
-                copy = None
             with self._changed:
-                self._error = (copy, said)
+                self._error = _sent(error)
                 self._changed.notify_all()
 
     def _done_with(self, first: Given) -> None:
@@ -259,3 +271,14 @@ class Worker:
         with self._changed:
             self._written += rows
             self._changed.notify_all()
+
+
+def _sent(error: BaseException) -> tuple[bytes | None, str]:
+    """An error as it is sent: pickled, None where that cannot be, and in words."""
+    said = "".join(traceback.format_exception_only(error)).strip()
+    try:
+        copy = pickle.dumps(error)
+        pickle.loads(copy)
+    except Exception:
+        copy = None
+    return copy, said

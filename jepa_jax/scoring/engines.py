@@ -1,6 +1,6 @@
 """Where shards are computed. An engine decides nothing else: what one began another can finish."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -34,6 +34,24 @@ class Engine(Protocol):
 
     def kinds(self) -> set[str]:
         """The kinds of devices that have computed since `begin`."""
+        ...
+
+
+@runtime_checkable
+class MapEngine(Protocol):
+    """An engine that computes functions too, beside the shards of a run."""
+
+    def map(
+        self,
+        scorer: BatchScorer,
+        function: Callable[[BatchScorer, Any], Any],
+        items: Iterable[tuple[str, Any]],
+    ) -> Iterator[Any]:
+        """`function(scorer, item)` of every named item, in their order."""
+        ...
+
+    def kinds(self) -> set[str]:
+        """The kinds of devices that have computed it."""
         ...
 
 

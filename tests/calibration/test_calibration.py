@@ -8,7 +8,7 @@ import pytest
 from streams import records
 
 from jepa_jax import Exact, Lanczos, Scorer, load_encoder
-from jepa_jax.calibration import calibrate, load_calibration, measuring
+from jepa_jax.calibration import batches, calibrate, load_calibration, measuring
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators.sketch.measurement import Measurement
 from jepa_jax.scoring.rows import Prepared
@@ -166,28 +166,25 @@ def test_at_another_precision_what_is_measured_is_that_precisions_own(calibratio
 def test_inputs_of_several_sizes_are_measured_in_batches_of_one(encoder, monkeypatch):
     measured = []
 
-    class Measuring:
+    class Measuring(batches.Measuring):
         """Each score is the image's first value."""
-
-        def __init__(self, scorer):
-            pass
 
         def __call__(self, names, images):
             measured.append((images.shape[1:3], names))
             scores, n = images[:, 0, 0, 0], len(images)
             return Measurement(scores, np.eye(64)[None].repeat(n, 0), {}, {}), 62
 
-        def times(self):
-            return {}
+        def until_timed(self):
+            return [(1.0, 1.0)]
 
     def prepared(record, *args, **settings):
         number = int(record.id.removeprefix("image-"))
         side = 28 + 7 * (number % 3)
         return Prepared(record, [np.full((28, side, 3), number, np.float32)])
 
-    monkeypatch.setattr(measuring, "_Measuring", Measuring)
-    monkeypatch.setattr(measuring, "prepare", prepared)
-    monkeypatch.setattr(measuring, "MOST_SIZES", 2)
+    monkeypatch.setattr(measuring, "Measuring", Measuring)
+    monkeypatch.setattr(batches, "prepare", prepared)
+    monkeypatch.setattr(batches, "MOST_SIZES", 2)
     found = calibrate(encoder, records(36), images=36, batch_size=5)
     sizes = {name: size for size, names in measured for name in names}
     assert sizes == {f"image-{i:03d}": (28, 28 + 7 * (i % 3)) for i in range(36) if i % 3 < 2}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jepa_jax import Calibration, Exact, SketchSamples
+from jepa_jax.calibration import batches as of_batches
 from jepa_jax.calibration import measuring
 from jepa_jax.calibration.choosing import Candidate, choose
 from jepa_jax.estimators.sketch.measurement import Measurement
@@ -55,15 +56,15 @@ LOADS = {
 def times(slower, monkeypatch, batches=8) -> dict[str, float]:
     """What a measurement of so many batches notes of a machine; its first batch compiles."""
     machine = Machine(slower)
-    monkeypatch.setattr(measuring, "time", machine)
-    run = measuring._Measuring(ONE_DEVICE)
+    monkeypatch.setattr(of_batches, "time", machine)
+    run = of_batches.Measuring(ONE_DEVICE)
     compiling = itertools.chain([100.0], itertools.repeat(0.0))
     run._compiled = lambda *_: machine.work(EXACT + next(compiling))
     run._covariates = lambda *_: machine.work(COVARIATES)
     run._last = (np.zeros((BATCH, 2)), None, 1)
     for _ in range(batches):
         run._timed(*run._last)
-    return run.times()
+    return measuring.medians(run.until_timed())
 
 
 def calibration(facts) -> Calibration:

@@ -10,7 +10,7 @@ from tables import row, write_folder
 def test_auto_chooses_says_why_and_is_continued(many, tmp_path, monkeypatch):
     # The choice is by time, and times are not for tests.
     times = {"seconds_an_exact_image": 1.0, "seconds_of_covariates": 0.0, "error_of_seconds": 0.0}
-    monkeypatch.setattr("jepa_jax.calibration.measuring._Measuring.times", lambda self: times)
+    monkeypatch.setattr("jepa_jax.calibration.measuring.medians", lambda found: times)
     out = tmp_path / "scores"
     command = (
         "score", many, "--encoder", "embedded", "--out", out, "--method", "auto",

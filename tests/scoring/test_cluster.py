@@ -1,8 +1,11 @@
 """A Ray cluster of three nodes on this machine, which are processes of their own; where Ray is
 installed (the extra `ray`)."""
 
+import functools
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,15 +13,19 @@ import tarfile
 import tempfile
 import warnings
 
+import jax
+import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
 import stopped_command
+from PIL import Image
 from s3_server import with_bucket
 from streams import colour
 from tiny_checkpoint import write_tiny_checkpoint
 
-from jepa_jax import Exact, Scorer, load_encoder
+from jepa_jax import Exact, Scorer, calibrate, load_encoder
+from jepa_jax.data import Record
 from jepa_jax.object_stores import Address
 from jepa_jax.scoring import Ray
 from jepa_jax.scoring.cluster_joining import check_address, join
@@ -216,6 +223,35 @@ def test_from_store_to_store_killed_and_continued(cluster, folder):
     )
     assert [row["id"] for row in found] == [f"images.tar/{i:04d}.png" for i in range(100)]
     assert found == expected
+
+
+def test_a_calibration_is_that_of_one_process_whatever_is_lost(cluster, folder):
+    """A worker dies at an image, once; the sketches are of another precision."""
+    marker = folder / "died once"
+
+    def load(i):
+        if i == 9 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Image.open(folder / "photos" / f"{i:04d}.png").convert("RGB")
+
+    images = [Record(f"{i:02d}", "", functools.partial(load, i)) for i in range(24)]
+    settings = {"images": 24, "batch_size": 4, "precision": "bf16"}
+    encoder = load_encoder(folder / "encoder")
+    with Ray(cluster.address, devices_per_worker=0) as engine:
+        found = calibrate(encoder, images, engine=engine, **settings)
+        assert marker.exists()
+        with pytest.raises(ValueError, match="needs at least 16 images, records gave 15"):
+            calibrate(encoder, images[:16], engine=engine, **settings)
+    local = calibrate(encoder, images, **settings)
+    for name in ("ids", "passed_over", "device", "source", "jax"):
+        assert found.facts[name] == local.facts[name]
+    assert found.facts["ids"] == [f"{i:02d}" for i in range(24) if i != 3]
+    ours, theirs = (
+        jax.tree.leaves((c.samples.cotangents, c.samples.measured)) for c in (found, local)
+    )
+    for of_us, of_them in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(of_us, of_them)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
