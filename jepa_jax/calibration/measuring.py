@@ -88,7 +88,7 @@ def calibrate(
             else:
                 ids.append(one.name)
                 rank = one.rank
-                if precision != "highest":
+                if one.image is not None and precision != "highest":
                     kept.append(one.image)
                 yield one.measured
             on_image()

@@ -36,16 +36,18 @@ from jepa_jax.store.shards import read_rows
 IMAGES = 2000
 SHARD_SIZE = 10  # Less than a worker's stream reads ahead, two of them together, too.
 STOPS = ("300", "800", "1400")  # Rows.
-# The process that is started and killed. At some rows it says so, and waits for its caller.
+# The process that is started and killed. At some rows it says so, and waits for its caller; at the
+# last of them not before it knows that two workers are lost, which takes Ray some seconds.
 DRIVER = """
 import json, sys, time
 from jepa_jax import Exact, Scorer, load_encoder
 from jepa_jax.scoring import Ray
 
 folder, address, shard_size, *stops = sys.argv[1:]
-rows, working = 0, []
+rows, working, lost, left = 0, [], [], [*map(int, stops)]
 
 def on_status(status):
+    lost[:] = status.lost
     working[:] = [worker.where for worker in status.workers if worker.state == "working"]
 
 def on_row(row):
@@ -53,7 +55,8 @@ def on_row(row):
     rows += 1
     if len(working) < 3 and rows < int(stops[0]):
         time.sleep(.03)  # The others are about to begin.
-    if str(rows) in stops:
+    if left and rows >= left[0] and (len(left) > 1 or len(lost) == 2):
+        left.pop(0)
         print("stop " + json.dumps(working), flush=True)
         sys.stdin.readline()
 
