@@ -43,6 +43,7 @@ def automatic(encoder, source: Any, out: Place, **s):
                 batch_size=s["batch_size"],
                 seed=s["seed"],
                 devices=s["devices"],
+                engine=s["engine"],
                 limit=s["limit"],
                 at_any_cost=s["at_any_cost"],
                 on_start=progress.start,

@@ -1,16 +1,12 @@
 """`jepa-jax score`: every image of a source gets its row."""
 
-import contextlib
-import functools
+import dataclasses
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jepa_jax.commands.automatic import automatic, count_of
-from jepa_jax.commands.estimators import check_one_embedding, make_estimator, read_calibration
-from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import (
     CPUS_PER_WORKER,
     ON_LOST,
@@ -40,19 +36,14 @@ from jepa_jax.commands.options import (
     Source,
     Stride,
     WhichEngine,
-    check_settings,
     engine_named,
-    open_images,
-    share_of,
-    split_store,
     with_method_settings,
 )
-from jepa_jax.commands.precisions import check_asked, settle
-from jepa_jax.commands.score_image import Asked, check_of_one, score_image
-from jepa_jax.commands.score_words import closing, say_changed
-from jepa_jax.commands.terminal import Progressing, plain_errors, say, warn_of_idle_gpu
+from jepa_jax.commands.score_image import Asked as OfOne
+from jepa_jax.commands.score_image import check_of_one, score_image
+from jepa_jax.commands.score_source import Wanted, score_source
+from jepa_jax.commands.terminal import plain_errors
 from jepa_jax.object_stores import place
-from jepa_jax.store.folder import check_apart
 from jepa_jax.store.schema import STORABLE
 
 
@@ -69,6 +60,11 @@ class _Changed(StrEnum):
 class _Rank(StrEnum):
     structural = "structural"
     clip = "clip"
+
+
+def plain(value: Any) -> Any:
+    """The word that stands for a member of an enumeration; anything else as it is."""
+    return value.value if isinstance(value, StrEnum) else value
 
 
 @with_method_settings
@@ -185,20 +181,21 @@ def score(
     Without --out, SOURCE is one image file, and the answer is printed: the score and its error,
     where it stands within a folder of scores, and where in the image the volume comes from.
     """
+    options = dict(locals())
     if out is None:
         with plain_errors():
             check_of_one(given - method_settings.keys())
-            said = lambda name, value: value if name in given else None
-            asked = Asked(
+            said = {name: plain(value) for name, value in options.items() if name in given}
+            asked = OfOne(
                 encoder=encoder,
-                method=said("method", method.value),
+                method=said.get("method"),
                 settings=method_settings,
                 calibration=calibration,
-                rank=said("rank", rank.value),
-                precision=said("precision", precision.value),
+                rank=said.get("rank"),
+                precision=said.get("precision"),
                 embedding=embedding,
                 image_size=image_size,
-                views=said("views", views),
+                views=said.get("views"),
                 seed=seed,
                 at_any_cost=at_any_cost,
                 within=within,
@@ -222,158 +219,7 @@ def score(
             raise ValueError("--encoder is needed: 'embedded', a checkpoint folder, or a hub name")
         if within is not None or map_to is not None or patch_map is not None:
             raise ValueError("--within, --map and --patch-map are of one image, without --out")
-        command.stopped = f"stopped: {out} keeps what is scored; the same command continues"
-        check_apart(out, on_stores=True)
-        check_settings(method_settings, [method.value])
-        shares = {
-            "low": share_of(refine, "--refine"),
-            "high": share_of(refine_high, "--refine-high"),
-        }
-
-        from jepa_jax.estimators import Corrected, Exact
-        from jepa_jax.scoring import Profile, Scorer
-        from jepa_jax.scoring.affordable import too_dear
-        from jepa_jax.scoring.batch_sizes import worthwhile
-        from jepa_jax.scoring.precision import precision_in_words
-        from jepa_jax.scoring.refine import Refinement
-        from jepa_jax.scoring.run import check_before_choosing
-        from jepa_jax.scoring.work import WHOLE, Part
-        from jepa_jax.xla import default_devices
-
-        if profile is not None and elsewhere is not None:
-            raise ValueError("--profile is of --engine local: it times this process")
-        of_all = WHOLE if part is None else Part.parse(part)
-        apart = "--part" if of_all != WHOLE else "--engine ray" if elsewhere is not None else ""
-        if apart and method.value == "auto" and calibration is None:
-            raise ValueError(
-                f"{apart} with --method auto needs --calibration: calibrate once "
-                "(jepa-jax calibrate)"
-            )
-        refinement = Refinement(**shares) if any(shares.values()) else None
-        of_clips = (clips, stride, frame_step)
-        opened = open_images(source, image_column, id_column, allow_outside, shuffle, *of_clips)
-        loaded = load(encoder, embedding, image_size, clips)
-        one = {"--method auto": method.value == "auto", "--calibration": calibration is not None}
-        one |= {"--precision auto": precision.value == "auto", "--correct": correct is not None}
-        check_one_embedding(loaded, one)
-        auto = precision.value == "auto" and calibration is None
-        check_asked(auto, correct, method.value, rank.value, refinement is not None, apart)
-        groups = split_store(store)
-        settled = settle(
-            precision.value,
-            correct,
-            encoder=loaded,
-            source=opened,
-            out=out,
-            calibration=calibration,
-            target=target_agreement,
-            batch_size=batch_size,
-            limit=limit,
-            at_any_cost=at_any_cost,
-            stop=command.stop,
-            check=lambda p: check_before_choosing(
-                Scorer(loaded, Exact(), precision=p, batch_size=batch_size, seed=seed),
-                opened,
-                out,
-                views=views,
-                store=groups,
-                at_any_cost=at_any_cost,
-            ),
-        )
-        if elsewhere is not None:
-            devices, processes, where = 0, 1, "a Ray cluster"
-        else:
-            there = default_devices()
-            device, used = there[0], devices or len(there)
-            several = f"{used} x " if used > 1 else ""
-            where = f"{several}{device.platform} ({device.device_kind})"
-            warn_of_idle_gpu(device.platform)
-            if device.platform != "cpu" or used > 1:
-                processes = processes or 1  # Without a listing of the source.
-        products = precision_in_words(settled.precision)
-        if elsewhere is not None:
-            products = f"precision {settled.precision}"  # Its devices are not known here.
-        why = f" (auto: {settled.reason})" if settled.reason else ""
-        say(
-            f"{encoder} ({', '.join(map(str, loaded.rules))}, K = {loaded.embedding_size}, "
-            f"{loaded.image_size} px) on "
-            f"{where}, {method.value}, {products}{why}"
-        )
-        run_settings = {"views": views, "store": groups, "refine": refinement}
-        scorer_settings: dict[str, Any] = {
-            "precision": settled.precision,
-            "batch_size": batch_size,
-            "seed": seed,
-            "processes": processes or 1,
-            "devices": devices,
-        }
-        if method.value == "auto":
-            # What a run would refuse is refused before the calibration, which takes a while.
-            exact = Scorer(loaded, Exact(), **scorer_settings)
-            is_exact = check_before_choosing(
-                exact, opened, out, views=views, store=groups, at_any_cost=at_any_cost
-            )
-            estimator = automatic(
-                loaded,
-                opened,
-                out,
-                rank=rank.value,
-                calibration=calibration,
-                target_spearman=target_spearman,
-                calibration_images=calibration_images,
-                precision=settled.precision,
-                batch_size=batch_size,
-                seed=seed,
-                devices=devices,
-                limit=limit,
-                at_any_cost=at_any_cost,
-                refinable=refinement is not None,
-                is_exact=is_exact,
-                stop=command.stop,
-            )
-        else:
-            estimator = make_estimator(
-                method.value,
-                method_settings,
-                encoder=loaded,
-                precision=settled.precision,
-                calibration=read_calibration(method.value, calibration),
-                rank=rank.value,
-            )
-        if settled.line is not None:
-            estimator = Corrected(settled.line)
-        if processes is None:
-            total = count_of(opened, limit, views)
-            processes = worthwhile(loaded, estimator, total, batch_size)
-        if processes > 1:
-            say(f"{processes} processes, each on its share of the cores")
-        scorer_settings["processes"] = processes
-        scorer = Scorer(loaded, estimator, **scorer_settings)
-        chosen = method.value == "auto" or precision.value == "auto"
-        if chosen and isinstance(estimator, Exact):
-            run_settings["refine"] = None  # Nothing is left to refine.
-        if at_any_cost and (dear := too_dear(scorer)) is not None:
-            say(dear.cost, "yellow")
-        timing = contextlib.nullcontext() if profile is None else Profile(profile)
-        with timing as timed, Progressing("scoring", command.stop) as progress:
-            summary = scorer.run(
-                opened,
-                out,
-                **run_settings,
-                limit=limit,
-                engine=elsewhere,
-                on_status=progress.tell,
-                retry=retry.value if retry else None,
-                changed=changed.value,
-                on_changed=functools.partial(say_changed, rescored=changed.value == "rescore"),
-                part=of_all,
-                on_start=progress.start,
-                on_row=progress.advance,
-                facts=settled.facts,
-                at_any_cost=at_any_cost,
-            )
-        say(closing(summary, out, changed.value))
-        if timed is not None:
-            say(timed.write(scorer))
-        if summary.scored and not summary.counts.get("ok"):
+        names = {field.name for field in dataclasses.fields(Wanted)}
+        wanted = Wanted(**{name: plain(options[name]) for name in names & options.keys()})
+        if not score_source(wanted, elsewhere, command):
             raise typer.Exit(1)
