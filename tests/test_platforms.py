@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from jepa_jax import Exact, Hutchinson, Lanczos, Projection, Sketch, SketchSamples, XTrace, jacobian
-from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.family import full_config
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.preprocessing import Preprocess
@@ -107,7 +107,7 @@ def lowers_everywhere(program) -> None:
 
 def test_kinds_are_those_of_all_families():
     """What sets families apart is among them, and what they have in common once."""
-    assert 9 <= len(KINDS) <= 16
+    assert 9 <= len(KINDS) <= 18
     configs = [config for config, _ in KINDS.values()]
     for name in (
         "registers",
@@ -117,6 +117,7 @@ def test_kinds_are_those_of_all_families():
         "attention_pool",
         "projection",
         "rms_norm",
+        "rotary_grid",
     ):
         assert {bool(getattr(config, name)) for config in configs} == {True, False}, name
     assert {rule.pool for _, rule in KINDS.values()} == {"cls", "mean", "pooled"}

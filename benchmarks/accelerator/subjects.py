@@ -6,9 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.family import full_config
 from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.vit import ViT

@@ -6,9 +6,9 @@ from flax import nnx
 
 from jepa_jax import Exact, Hutchinson, Lanczos, Sketch, SketchCalibration, XTrace, jacobian
 from jepa_jax.encoders import embedding as embeddings
-from jepa_jax.encoders.catalogue import full_config
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.family import full_config
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.scoring.batch_sizes import make_plan

@@ -8,7 +8,7 @@ argument: whether the reasons for which a score tells of density hold: justified
   and a term against collapse), contrastive (as for CLIP), control (trained for something else).
 pickle: the hub has no safetensors under this name; convert it where you trust it:
   transformers.AutoModel.from_pretrained(NAME).save_pretrained(FOLDER), and copy its
-  preprocessor_config.json there.
+  preprocessor_config.json there. Of one that is a file, NAME.pt, `--encoder NAME.pt` says how.
 gated: accept its licence on its page, then `hf auth login`.
 All was compared with PyTorch on random weights under the names of the published files: `check`
 compares the published ones. Its page on the hub is what holds of a licence.

@@ -97,7 +97,7 @@ MatrixProducts = Annotated[Precision, typer.Option(help="Matrix products.")]
 FramesOfClips = Annotated[
     int | None,
     typer.Option(
-        "--clips", min=1, help="SOURCE is a folder of clips: score N frames of each (V-JEPA 2)."
+        "--clips", min=1, help="SOURCE is a folder of clips: score N frames of each (V-JEPA)."
     ),
 ]
 Stride = Annotated[

@@ -30,7 +30,9 @@ class Attention(nnx.Module):
         self.qkv = Linear(config.width, 3 * config.width, bias=config.any_qkv_bias)
         self.out = Linear(config.width, config.width, bias=config.out_bias)
         self.heads, self.prefix, self.rotary = config.heads, config.prefix, config.rotary
-        self.in_time = config.rotary_in_time
+        self.in_time, self.spread = config.rotary_in_time, config.rotary_grid
+        # All frames but still images at any resolution are squares.
+        self.squares = self.spread is None or config.frames is not None
 
     def __call__(
         self, x: Float[Array, "t d"], queries: int | None = None, grid: Grid | None = None
@@ -52,8 +54,13 @@ class Attention(nnx.Module):
         if self.rotary is not None:
             if grid is None:
                 raise ValueError("rotary positions need `grid`, the rows and columns of patches")
-            turn = rotate_in_time if self.in_time else rotate
-            q, k = (turn(t, self.prefix, grid, self.rotary) for t in (q, k))
+            if self.in_time:
+                rows, columns = grid
+                each = columns if self.squares else rows
+                in_time = (rows // each, each, columns)
+                q, k = (rotate_in_time(t, in_time, self.rotary, self.spread) for t in (q, k))
+            else:
+                q, k = (rotate(t, self.prefix, grid, self.rotary) for t in (q, k))
         mixed = attention(q, k, v)
         return self.out(mixed.transpose(1, 0, 2).reshape(-1, width))
 

@@ -7,7 +7,7 @@ from jepa_jax.checked_json import read_json
 from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import null_count
 from jepa_jax.encoders.families import FAMILIES, find_family
-from jepa_jax.encoders.family import Facts, Family
+from jepa_jax.encoders.family import Facts, full_config
 from jepa_jax.encoders.loading import EMBEDDED
 from jepa_jax.encoders.parameters import parameter_count
 
@@ -59,8 +59,3 @@ def _entry(name: str, hub: dict) -> Entry:
         null=null_count(config, rule),
         facts=None if name == "embedded" else family.facts_of(name),
     )
-
-
-def full_config(family: Family, published: dict) -> dict:
-    """config.json of a published encoder, of what differs from the family's default."""
-    return ({"model_type": family.model_types[0]} if family.model_types else {}) | published

@@ -38,7 +38,8 @@ class Family:
     what stored names may begin with. `published`: hub names to what differs from the family's
     default configuration. `facts`: beginnings of those names to what is known of them; the longest
     that fits holds. `processor`: what prepares images where config.json itself says how. `clips`:
-    as `config`, for clips of so many frames.
+    as `config`, for clips of so many frames. `conversion`: what makes safetensors of the published
+    files, which are pickles of their authors' own code, where `transformers` has no such class.
     """
 
     name: str
@@ -53,7 +54,13 @@ class Family:
     facts: dict[str, Facts]
     processor: Callable[[dict], Any] | None = None
     clips: Callable[[dict, int], ViTConfig] | None = None
+    conversion: str = ""
 
     def facts_of(self, name: str) -> Facts:
         """What is known of a published encoder."""
         return self.facts[max(filter(name.startswith, self.facts), key=len)]
+
+
+def full_config(family: Family, published: dict) -> dict:
+    """config.json of a published encoder, of what differs from the family's default."""
+    return ({"model_type": family.model_types[0]} if family.model_types else {}) | published

@@ -40,7 +40,7 @@ def load_encoder(
     an optional "+normalized"); several, "cls@4,cls@8,cls", have scores of each at once, the last
     the encoder's own `rule`. `image_size`: the side of the input in pixels; `dtype` the type of the
     parameters in memory, whatever it is on disk. `frames`: an encoder of clips of so many frames
-    (V-JEPA 2), `Encoder.preprocess_clip`; a still image is then a clip of it alone.
+    (V-JEPA 2 and 2.1), `Encoder.preprocess_clip`; a still image is then a clip of it alone.
 
     No code of a checkpoint is run, no pickle is opened, and no question is asked.
 

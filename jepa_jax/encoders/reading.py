@@ -1,6 +1,7 @@
 """Checkpoint folders in the layout of the Hugging Face hub: found, and which files define one."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,8 @@ from typing import Annotated
 from pydantic import Field
 
 from jepa_jax.checked_json import Fields, checked, of_file, read_json
+from jepa_jax.encoders.families import FAMILIES
+from jepa_jax.encoders.family import full_config
 from jepa_jax.encoders.image_processor import NAMES
 from jepa_jax.error_lines import first_line
 
@@ -52,10 +55,12 @@ def find(name_or_path: str | Path) -> Path:
         raise FileNotFoundError(f"encoder {str(name_or_path)[:80]!r}: {error}") from error
     if there:
         if not (folder / "config.json").is_file():
-            raise FileNotFoundError(f"no config.json in the checkpoint folder {folder}")
+            raise FileNotFoundError(
+                f"no config.json in the checkpoint folder {folder}{_other_weights(folder)}"
+            )
         return folder
     if any(folder.match(pattern) for pattern in _PICKLES) and not there:
-        raise FileNotFoundError(f"encoder {name_or_path!s} is {_PICKLE}{_FROM_STATE}")
+        raise FileNotFoundError(f"encoder {name_or_path!s} is {_PICKLE}{_from_state(folder.name)}")
     if folder.is_file():
         raise FileNotFoundError(
             f"encoder {name_or_path!s} is a file: give the folder that holds it"
@@ -115,11 +120,20 @@ def _other_weights(folder: Path) -> str:
     if pickles:
         how = _CONVERT.format(str(folder))
         if not pickles[0].startswith("pytorch_model"):
-            how = _FROM_STATE
+            how = _from_state(pickles[0])
         return f", but {pickles[0]}: {_PICKLE}{how}"
     if others:
         return f", but {others[0]}: convert it to safetensors with the library that wrote it"
     return ""
+
+
+def _from_state(file: str) -> str:
+    """How PyTorch makes a checkpoint folder of this pickle of a state."""
+    for family in FAMILIES:
+        if file in family.published and family.conversion:
+            hub = json.dumps(full_config(family, family.published[file]))
+            return f"{family.conversion}, and as config.json there {hub}"
+    return _FROM_STATE
 
 
 def fingerprint(folder: Path, processor: Path | None) -> str:

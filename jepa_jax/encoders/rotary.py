@@ -1,5 +1,5 @@
 """Rotary positions, after arXiv 2104.09864: in two dimensions as DINOv3 has them (2508.10104), and
-in time and two as V-JEPA 2 (2506.09985)."""
+in time and two as V-JEPA 2 (2506.09985) and 2.1 (2603.14482)."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -36,25 +36,32 @@ def patch_angles(grid: tuple[int, int], size: int, base: float) -> np.ndarray:
 
 
 def rotate_in_time(
-    x: Float[Array, "h t d"], prefix: int, grid: tuple[int, int], base: float
+    x: Float[Array, "h t d"],
+    grid: tuple[int, int, int],
+    base: float,
+    spread: int | None = None,
 ) -> Float[Array, "h t d"]:
-    """Queries or keys of every head by the frame, row and column of their patch.
+    """Queries or keys of every head by the tubelet, row and column of their patch on the `grid`.
 
-    The `grid` is of squares, one below the other, one a frame. Of d channels three groups of
-    s = 2 floor(d / 6) turn by frame, row and column; what is left stays. In a group, pairs of
-    neighbours (2j, 2j + 1) become (c_2j a - s_2j b, c_(2j+1) b + s_(2j+1) a), with c_i and s_i the
-    cosine and sine of base^(-2 (i mod s/2) / s) times the place: two angles a pair, so that it is
-    no rotation. So it is in V-JEPA 2's code, and what its weights were trained with. There is no
-    `prefix` of other tokens.
+    Of d channels three groups of s = 2 floor(d / 6) turn by tubelet, row and column; what is left
+    stays. In a group, pairs of neighbours (2j, 2j + 1) become
+    (c_2j a - s_2j b, c_(2j+1) b + s_(2j+1) a), with c_i and s_i the cosine and sine of
+    base^(-2 (i mod s/2) / s) times the place: two angles a pair, so that it is no rotation. So it
+    is in V-JEPA 2's code, and what its weights were trained with.
+
+    With `spread`, as in V-JEPA 2.1, both channels of pair j have the angle of base^(-2 j / s): a
+    rotation. And rows and columns are spread over a grid of that side: row i of N is at
+    i (spread - 1) / (N - 1).
     """
-    assert not prefix
-    rows, side = grid
     size = 2 * (x.shape[-1] // 6)
-    frame, row, column = np.unravel_index(np.arange(rows * side), (rows // side, side, side))
     frequencies = float(base) ** (-2 * np.arange(size // 2) / size)
+    tubelet, *within = np.unravel_index(np.arange(x.shape[1]), grid)
+    if spread is not None:
+        within = [i * ((spread - 1) / (n - 1)) for i, n in zip(within, grid[1:], strict=True)]
     parts = []
-    for i, places in enumerate((frame, row, column)):
-        angles = np.tile(places[:, None] * frequencies[None], 2)
+    for i, places in enumerate((tubelet, *within)):
+        angles = places[:, None] * frequencies[None]
+        angles = np.tile(angles, 2) if spread is None else np.repeat(angles, 2, axis=1)
         cos, sin = (jnp.asarray(f(angles), x.dtype)[None] for f in (np.cos, np.sin))
         part = x[..., i * size : (i + 1) * size]
         pairs = part.reshape(*part.shape[:-1], -1, 2)

@@ -17,7 +17,9 @@ class ViTConfig:
     served by resizing them, antialiased or not as the family does it. With `rotary`, the base of
     the rotations' frequencies, patches have no position embeddings but queries and keys rotated by
     their place (`jepa_jax.encoders.rotary`), at every resolution; with `rotary_in_time`,
-    by frame, row and column as V-JEPA 2 does it, at `image_size` alone. The `frames` of a clip
+    by frame, row and column as V-JEPA 2 does it, at `image_size` alone; with `rotary_grid` besides,
+    as V-JEPA 2.1 does it, rows and columns spread over a grid of that side, at every resolution of
+    2 x 2 patches or more. The `frames` of a clip
     become one array: tubelets one below the other, the channels of their frames side by side. With
     `norm_pooled`, the final norm is of the pooled token: of the mean of the patch tokens, not of
     each. With `attention_pool`, a head pools the normed tokens by attention; with `plain_pool`
@@ -50,6 +52,7 @@ class ViTConfig:
     sincos_positions: bool = False
     rotary: float | None = None
     rotary_in_time: bool = False
+    rotary_grid: int | None = None
     frames: int | None = None
     norm_pooled: bool = False
     attention_pool: bool = False
@@ -119,7 +122,15 @@ class ViTConfig:
                 f"{self.patch_size}, got {height} x {width}"
             )
         side = self.image_size
-        if self.rotary_in_time and (width != side or height % side):
+        if self.rotary_grid is not None:
+            clip = self.frames is not None
+            if min(height, width) < 2 * self.patch_size or (clip and height % width):
+                raise ValueError(
+                    f"the positions of this encoder are those of {'squares' if clip else 'images'} "
+                    f"of 2 x 2 patches or more{' (tubelets, one below the other)' * clip}, got "
+                    f"{height} x {width} pixels of patches of {self.patch_size}"
+                )
+        elif self.rotary_in_time and (width != side or height % side):
             raise ValueError(
                 f"the positions of this encoder are those of {side} x {side} pixels (and clips of "
                 f"that, one tubelet below the other), got {height} x {width}"

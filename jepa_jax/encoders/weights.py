@@ -21,7 +21,9 @@ _WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped
 _SHORT = {"F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2}
 _FLOATS = {"F64", "F32", "F16", "BF16", *_SHORT}
 _QUANTISED = re.compile(r".*(scales?|scale_inv|zeros?|zero_point|qweight|absmax|quant_map|SCB)")
-_OF_VJEPA_2_1 = re.compile(r"(^|\.)(patch_embed_img|img_mod_embed|norms_block)\b")
+_OF_VJEPA_2_1 = re.compile(
+    r"(^|\.)(patch_embed(dings)?_img|img_mod_embed|norms_block|distillation_norms)\b"
+)
 _LISTED = 20
 
 
@@ -122,8 +124,9 @@ def _check_fit(
         lines.append("a quantised checkpoint: take the one in floating-point numbers")
     elif any(_OF_VJEPA_2_1.search(name) for name in extra):
         lines.append(
-            "the layout of V-JEPA 2.1, which is not loaded: neither its positions nor its norms "
-            "are those of V-JEPA 2 (facebook/vjepa2-*), which is"
+            "the tensors of V-JEPA 2.1: `model_type` must be vjepa2_1 where they are named as in "
+            "Meta's files (blocks.0.attn.qkv), vjepa21 where as by `transformers` "
+            "(encoder.layer.0.attention.query)"
         )
     elif elsewhere := _elsewhere(there, [name.removeprefix(prefix) for name in expected]):
         lines.append(

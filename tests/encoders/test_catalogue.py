@@ -37,6 +37,9 @@ ENTRIES = {entry.name: entry for entry in catalogue()}
         ("facebook/dino-vits16", 384, 21.7),
         ("facebook/vit-mae-huge", 1280, 630.8),
         ("timm/vit_small_patch16_224.dino", 384, 21.7),
+        # As Meta's page has them, 300 M and 2 B, to more digits.
+        ("vjepa2_1_vitl_dist_vitG_384.pt", 1024, 303.1),
+        ("vjepa2_1_vitG_384.pt", 1664, 1839),
     ],
 )
 def test_sizes(name, k, millions):

@@ -95,7 +95,6 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("model_type", "loads"),
     [
-        ("vjepa2_1", "V-JEPA 2 (facebook/vjepa2-*) loads"),
         ("siglip2", "google/siglip2-base-patch16-224, load"),
         ("data2vec-vision", "facebook/dinov2-* load"),
         ("dinov3_convnext", "(facebook/dinov3-vit*) loads"),

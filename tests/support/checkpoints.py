@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers as hf
+from vjepa2_1_reference import VJEPA21, Shape
 
 COMMON = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 SIZE = {"image_size": 56, "patch_size": 14}
@@ -145,6 +146,10 @@ def _aimv2(**settings):
     return model
 
 
+def _vjepa2_1(**settings):
+    return VJEPA21(Shape(**COMMON, crop_size=56, patch_size=14, **settings))
+
+
 def in_order(pixels):
     """The noise by which a masked autoencoder leaves its patches in their order."""
     patches = (pixels.shape[-1] // SIZE["patch_size"]) ** 2
@@ -221,6 +226,7 @@ VARIANTS: dict[str, Variant] = {
         alike=True,
         own_processor=False,
     ),
+    "vjepa2.1": Variant(_vjepa2_1, _patch_mean, FLOAT, own_processor=False),
 }
 
 

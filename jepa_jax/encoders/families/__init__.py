@@ -15,6 +15,7 @@ from jepa_jax.encoders.families import (
     timm,
     vit,
     vjepa2,
+    vjepa2_1,
 )
 from jepa_jax.encoders.family import Family
 
@@ -28,6 +29,7 @@ FAMILIES: tuple[Family, ...] = (
     siglip.FAMILY,
     aimv2.FAMILY,
     vjepa2.FAMILY,
+    vjepa2_1.FAMILY,
     timm.FAMILY,
 )
 
@@ -37,9 +39,6 @@ _OTHER_POSITIONS = (
 )
 # Model types that a user may well have, and why they are not loaded.
 _NOT_HERE = {
-    "vjepa2_1": "V-JEPA 2.1 has another layout than V-JEPA 2 (two patch projections, four norms, "
-    "other rotary positions), and its published weights are pickles that `transformers` has no "
-    "class for; V-JEPA 2 (facebook/vjepa2-*) loads",
     "siglip2": "SigLIP 2 of any size (NaFlex) takes patches of any grid; those of a fixed size, "
     "such as google/siglip2-base-patch16-224, load",
     "beit": _OTHER_POSITIONS,
@@ -48,7 +47,6 @@ _NOT_HERE = {
     "vision transformer (facebook/dinov3-vit*) loads",
 }
 _NOT_HERE |= {name: _NOT_HERE["convnext"] for name in ("convnextv2", "dinov3_convnext", "resnet")}
-_NOT_HERE |= {name: _NOT_HERE["vjepa2_1"] for name in ("vjepa21", "vjepa2.1")}
 
 
 def find_family(hub: Mapping[str, Any]) -> Family:
@@ -59,6 +57,8 @@ def find_family(hub: Mapping[str, Any]) -> Family:
     model_type = hub.get("model_type")
     if model_type is None and "architecture" in hub:
         return timm.FAMILY
+    if model_type == "vjepa2" and hub.get("use_rope_interleave"):
+        return vjepa2_1.FAMILY
     for family in FAMILIES:
         if model_type in family.model_types:
             return family

@@ -6,7 +6,7 @@ whose patch projection is the tubelet's, summed over time. The predictor is not 
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -20,7 +20,9 @@ from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
 from jepa_jax.encoders.vit_config import ViTConfig
 
 
-class _Fields(Fields):
+class VideoFields(Fields):
+    """The shape as `transformers` names it, with its defaults for V-JEPA 2."""
+
     patch_size: Side = 16
     crop_size: Side = 256
     tubelet_size: Annotated[int, whole(1, 64)] = 2
@@ -32,6 +34,33 @@ class _Fields(Fields):
     layer_norm_eps: Epsilon = 1e-6
     qkv_bias: bool = True
     hidden_act: Activation = "gelu"
+
+    def arguments(self, frames: int | None) -> dict[str, Any]:
+        """Those of a `ViTConfig`, for still images or for clips of so many frames.
+
+        `ValueError` where the frames are no whole tubelets.
+        """
+        tubelet = 1 if frames is None else self.tubelet_size
+        if frames is not None and (frames < 1 or frames % tubelet):
+            raise ValueError(
+                f"`frames` must be a multiple of {tubelet}, the frames of a tubelet, got {frames}"
+            )
+        return {
+            "image_size": self.crop_size,
+            "patch_size": self.patch_size,
+            "width": self.hidden_size,
+            "depth": self.num_hidden_layers,
+            "heads": self.num_attention_heads,
+            "mlp_width": int(self.hidden_size * self.mlp_ratio),
+            "channels": tubelet * self.in_chans,
+            "frames": frames,
+            "activation": self.hidden_act,
+            "layer_norm_eps": self.layer_norm_eps,
+            "cls_token": False,
+            "qkv_bias": self.qkv_bias,
+            "rotary": 10_000.0,
+            "rotary_in_time": True,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,63 +81,50 @@ def clips(hub: dict, frames: int) -> ViTConfig:
 
 
 def _config(hub: dict, frames: int | None) -> ViTConfig:
-    fields = checked(_Fields, hub)
-    tubelet = 1 if frames is None else fields.tubelet_size
-    if frames is not None and (frames < 1 or frames % tubelet):
-        raise ValueError(
-            f"`frames` must be a multiple of {tubelet}, the frames of a tubelet, got {frames}"
-        )
-    return _Config(
-        image_size=fields.crop_size,
-        patch_size=fields.patch_size,
-        width=fields.hidden_size,
-        depth=fields.num_hidden_layers,
-        heads=fields.num_attention_heads,
-        mlp_width=int(fields.hidden_size * fields.mlp_ratio),
-        channels=tubelet * fields.in_chans,
-        frames=frames,
-        activation=fields.hidden_act,
-        layer_norm_eps=fields.layer_norm_eps,
-        cls_token=False,
-        qkv_bias=fields.qkv_bias,
-        rotary=10_000.0,
-        rotary_in_time=True,
-        stored_tubelet=fields.tubelet_size,
-    )
+    fields = checked(VideoFields, hub)
+    return _Config(**fields.arguments(frames), stored_tubelet=fields.tubelet_size)
 
 
 def parameters(c: ViTConfig) -> dict[str, Stored]:
     """Our parameter names to the checkpoint's."""
+    assert isinstance(c, _Config)
     return stored_tensors.flatten(
         {
             "patch": _patches("encoder.embeddings.patch_embeddings.proj", c),
-            "blocks": {str(i): _block(f"encoder.layer.{i}", c) for i in range(c.depth)},
+            "blocks": {str(i): block(f"encoder.layer.{i}", c) for i in range(c.depth)},
             "norm": stored_tensors.norm("encoder.layernorm", c.width),
         }
     )
 
 
-def _patches(name: str, c: ViTConfig) -> dict[str, Stored]:
-    """The projection of tubelets (width, channels, time, p, p): as it is, or summed over time."""
-    assert isinstance(c, _Config)
-    p, t, w = c.patch_size, c.stored_tubelet, c.width
-    still = c.frames is None
-    channels = c.channels if still else c.channels // t
-
-    def assemble(x):
-        if still:
-            x = x.sum(2, keepdims=True)
-        return x.transpose(3, 4, 2, 1, 0).reshape(-1, w)  # Of a pixel, frame by frame.
-
-    def disassemble(x):
-        own = x.reshape(p, p, 1 if still else t, channels, w).transpose(4, 3, 2, 0, 1)
-        return [own.repeat(t, axis=2) / t if still else own]
-
-    kernel = Stored({f"{name}.weight": (w, channels, t, p, p)}, assemble, disassemble)
-    return {"kernel": kernel, "bias": Stored({f"{name}.bias": (w,)})}
+def _patches(name: str, c: _Config) -> dict[str, Stored]:
+    """The projection of tubelets: as it is, or, for still images, summed over time."""
+    t = c.stored_tubelet
+    kernel = tubelets(name, c, t)
+    if c.frames is None:
+        of_one = tubelets(name, c, 1)
+        kernel = Stored(
+            kernel.shapes,
+            lambda x: of_one.assemble(x.sum(2, keepdims=True)),
+            lambda x: [part.repeat(t, axis=2) / t for part in of_one.disassemble(x)],
+        )
+    return {"kernel": kernel, "bias": Stored({f"{name}.bias": (c.width,)})}
 
 
-def _block(name: str, c: ViTConfig) -> dict:
+def tubelets(name: str, c: ViTConfig, t: int) -> Stored:
+    """Our kernel of a `Conv3d` of t frames, stored as (width, channels, t, p, p)."""
+    p, w = c.patch_size, c.width
+    channels = c.channels if c.frames is None else c.channels // t
+    return Stored(
+        {f"{name}.weight": (w, channels, t, p, p)},
+        # Of a pixel, frame by frame.
+        lambda x: x.transpose(3, 4, 2, 1, 0).reshape(-1, w),
+        lambda x: [x.reshape(p, p, t, channels, w).transpose(4, 3, 2, 0, 1)],
+    )
+
+
+def block(name: str, c: ViTConfig) -> dict:
+    """A block's parameters, under the names of `transformers`."""
     qkv = [f"{name}.attention.{part}" for part in ("query", "key", "value")]
     return {
         "norm1": stored_tensors.norm(f"{name}.norm1", c.width),
@@ -126,7 +142,7 @@ def _block(name: str, c: ViTConfig) -> dict:
 
 def processor(hub: dict) -> TorchvisionProcessor:
     """As its video processor prepares a frame, where no file says how."""
-    return TorchvisionProcessor.of_video({"crop_size": checked(_Fields, hub).crop_size})
+    return TorchvisionProcessor.of_video({"crop_size": checked(VideoFields, hub).crop_size})
 
 
 _HUGE = {"hidden_size": 1280, "num_hidden_layers": 32}
