@@ -26,7 +26,7 @@ def records(stamps: Path, count: int, side: int) -> list[Record]:
     `stamps`: the folder of the package `tuxpaint-stamps-default`. The same whatever the count; a
     larger count adds to it. Raises `FileNotFoundError` where the stamps are not there.
     """
-    kinds = [_stamps(stamps, *kind) for kind in STAMPS]
+    kinds = [stamps_in(stamps, *kind) for kind in STAMPS]
     packaged = groups.records(max(PACKAGED.values()), side)
     for group, most in PACKAGED.items():
         kinds.append([r for r in packaged if r.source == group][:most])
@@ -35,7 +35,10 @@ def records(stamps: Path, count: int, side: int) -> list[Record]:
     return [record for _, _, record in sorted(placed, key=lambda p: p[:2])][:count]
 
 
-def _stamps(root: Path, group: str, folders: tuple[str, ...], most: int) -> list[Record]:
+def stamps_in(
+    root: Path, group: str, folders: tuple[str, ...], most: int | None = None
+) -> list[Record]:
+    """At most so many of the stamps in these folders of `root`, in one order."""
     found = []
     for folder in folders:
         if not (root / folder).is_dir():

@@ -8,9 +8,9 @@ import numpy as np
 
 from jepa_jax.report.conditional import K, conditional_score
 from jepa_jax.report.labels import read_labels
-from jepa_jax.report.near_duplicates import default_threshold, near_identical
+from jepa_jax.report.near_duplicates import default_threshold, kept, near_identical
 from jepa_jax.report.selection import Rule, select
-from jepa_jax.store.table import ScoreTable, read_embeddings, read_scores
+from jepa_jax.store.table import ScoreTable, read_embeddings, read_hashes, read_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Choice:
     `rule`: rows by their score, within each label if `per_label`; `conditional`: by the conditional
     score instead (`conditional_score`), how they stand among the images most like them. `failed`:
     rows without a score. `flagged`: rows flagged as unlike the calibration's. `near_identical`: of
-    each group of images of at least this cosine similarity, all but the largest (0: the default
-    threshold). Only rows that have one of the `labels`, and `contains` in their id (whatever its
-    case), are considered, if these are given. `invert` takes the rows considered that would be
-    left.
+    each group of copies and of images of at least this cosine similarity, all but the largest (0:
+    the default threshold). Only rows that have one of the `labels`, and `contains` in their id
+    (whatever its case), are considered, if these are given. `invert` takes the rows considered that
+    would be left.
 
     >>> import pyarrow as pa
     >>> from jepa_jax.report import Amount, Bottom, Choice, ScoreTable, choose
@@ -137,15 +137,18 @@ def _considered(table: ScoreTable, labels: np.ndarray, choice: Choice) -> np.nda
 
 def _repeats(table: ScoreTable, considered: np.ndarray, threshold: float) -> np.ndarray:
     """Of each group of near-identical images considered, all but the one of most pixels."""
-    embeddings = _embeddings(table, "near-identical images are found in")
-    embeddings[~considered] = np.nan
-    threshold = threshold or default_threshold(embeddings)
-    groups = near_identical(embeddings, threshold, overwrite=True)
-    pixels = np.nan_to_num(table.numbers("width") * table.numbers("height"))
-    best_first = np.lexsort((np.arange(len(table)), -pixels, groups))
-    repeats = np.zeros(len(table), bool)
-    repeats[best_first[1:]] = groups[best_first[1:]] == groups[best_first[:-1]]
-    return repeats & (groups >= 0)
+    every = read_hashes(table.folder)
+    hashes = [hash if here else None for hash, here in zip(every, considered, strict=True)]
+    embeddings = read_embeddings(table.folder)
+    if embeddings is None and (threshold or not any(every)):
+        embeddings = _embeddings(table, "near-identical images are found in")
+    if embeddings is not None:
+        embeddings[~considered] = np.nan
+        threshold = threshold or default_threshold(embeddings)
+    groups = near_identical(embeddings, threshold or 1.0, hashes=hashes, overwrite=True)
+    repeats = groups >= 0
+    repeats[kept(groups, table.numbers("width") * table.numbers("height"))] = False
+    return repeats
 
 
 def _embeddings(table: ScoreTable, what: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from jepa_jax.report.statistics import relation
 from jepa_jax.store.manifest import differing_settings, incomparable_settings
 from jepa_jax.store.table import ScoreTable, read_scores, read_stamps
 
-_SCRIPTS = ("store", "page", "pictures", "charts", "table", "export", "compare")
+_SCRIPTS = ("store", "page", "pictures", "charts", "table", "export", "paging", "compare")
 # Pictures of those that moved most, to either side, and of those in one alone.
 _MOVED, _ALONE = 40, 20
 _MOST_CLASSES, _FEWEST_OF_A_CLASS = 30, 3

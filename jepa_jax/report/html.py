@@ -9,12 +9,18 @@ import numpy as np
 from jepa_jax.object_stores import Place
 from jepa_jax.report.conditional import conditional_score
 from jepa_jax.report.labels import read_labels
-from jepa_jax.report.near_duplicates import default_threshold, near_identical
+from jepa_jax.report.near_duplicates import default_threshold, near_identical, relations
 from jepa_jax.report.page_files import check_path, write_page
 from jepa_jax.report.pictures import Where, find_pictures
 from jepa_jax.report.rendering import Contents, render
 from jepa_jax.report.thumbnails import rows_to_show
-from jepa_jax.store.table import ScoreTable, read_embeddings, read_patches, read_scores
+from jepa_jax.store.table import (
+    ScoreTable,
+    read_embeddings,
+    read_hashes,
+    read_patches,
+    read_scores,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +92,9 @@ def write_report(
         settings.images or table.settings.get("source", ""),
         settings.where.columns(table.settings.get("source_options", {})),
     )
-    groups, threshold, conditional = _of_embeddings(table, settings.similarity)
+    hashes = read_hashes(table.folder)
+    groups, threshold, conditional = _alike(table, hashes, settings.similarity)
+    pixels = table.numbers("width") * table.numbers("height")
     most = settings.thumbnails
     rows = lambda: rows_to_show(table.scores, labels, groups, table.flags(), most, conditional)
     pictures, lacks = find_pictures(table, settings.where, rows, on_start=on_start, on_row=on_row)
@@ -95,6 +103,7 @@ def write_report(
         labels,
         groups,
         threshold,
+        relations(groups, pixels, hashes) if any(hashes) else None,
         conditional,
         pictures,
         read_patches(folder, list(pictures)),
@@ -105,13 +114,16 @@ def write_report(
     return Written(path, write_page(path, render(contents)), len(table), len(pictures), lacks)
 
 
-def _of_embeddings(table: ScoreTable, similarity: float) -> tuple[np.ndarray, float, np.ndarray]:
+def _alike(
+    table: ScoreTable, hashes: list[str | None], similarity: float
+) -> tuple[np.ndarray, float, np.ndarray]:
     """Near-identical groups, their threshold, and conditional scores; without stored embeddings
-    none, 0, and NaN."""
+    those of the hashes, 0, and NaN."""
     embeddings = read_embeddings(table.folder)
     if embeddings is None:
-        return np.full(len(table), -1), 0.0, np.full(len(table), np.nan)
+        return near_identical(None, hashes=hashes), 0.0, np.full(len(table), np.nan)
     conditional = conditional_score(table.scores, embeddings)
     threshold = similarity or default_threshold(embeddings)
     # The last that needs them: it may write over them.
-    return near_identical(embeddings, threshold, overwrite=True), threshold, conditional
+    groups = near_identical(embeddings, threshold, hashes=hashes, overwrite=True)
+    return groups, threshold, conditional

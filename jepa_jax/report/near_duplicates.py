@@ -1,10 +1,14 @@
-"""Near-identical images: groups of embeddings whose cosine similarity is above a threshold."""
+"""Near-identical images: groups of like embeddings, and of copies by their perceptual hashes."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
+
+from jepa_jax.report.perceptual_hashes import copies, hash_words, relation
 
 # Rows of one block of similarities: 4 MB, what a core's cache is for.
 _BLOCK = 1024
@@ -17,13 +21,19 @@ _MOST_PAIRS = 4_000_000
 
 
 def near_identical(
-    embeddings: Float[np.ndarray, "n k"], threshold: float = 0.98, *, overwrite: bool = False
+    embeddings: Float[np.ndarray, "n k"] | None,
+    threshold: float = 0.98,
+    *,
+    hashes: Sequence[str | None] = (),
+    overwrite: bool = False,
 ) -> Int[np.ndarray, " n"]:
-    """The group of each row, or -1: rows linked by pairs of cosine similarity >= `threshold`.
+    """The group of each row, or -1: rows linked by pairs of cosine similarity >= `threshold`, or by
+    perceptual `hashes` that differ in at most 31 of 256 bits, as they are or mirrored.
 
     Groups (two rows or more) are numbered from the largest; of equal size, by their first row. A
     group is linked through its members (single linkage): its ends may be less alike than the
-    threshold. Rows that are not finite or zero belong to none.
+    threshold. Rows that are not finite or zero are like none by their embedding; without
+    `embeddings` (None) there are the hashes alone, of every row or of none.
 
     Exact: every pair above the threshold is found. A projection on the principal axes shortens
     distances, so pairs that are farther apart there than the threshold allows are passed over; at
@@ -36,11 +46,21 @@ def near_identical(
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"`threshold` must be above 0 and at most 1, got {threshold}")
-    embeddings = np.asarray(embeddings, np.float32)
-    groups = np.full(len(embeddings), -1)
+    component = np.arange(len(hashes) if embeddings is None else len(embeddings))
+    if embeddings is not None:
+        embeddings = np.asarray(embeddings, np.float32)
+        rows, linked = _alike(embeddings, threshold, overwrite)
+        component[rows] = rows[linked]
+    return _numbered(_with_copies(component, hashes))
+
+
+def _alike(
+    embeddings: np.ndarray, threshold: float, overwrite: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that can be compared, and for each which of these its group begins with."""
     rows, norms = _usable(embeddings)
     if len(rows) < 2:
-        return groups
+        return rows, np.arange(len(rows))
     unit = embeddings[: len(rows)] if overwrite else np.empty_like(embeddings[: len(rows)])
     for start in range(0, len(rows), _BLOCK):
         # Never ahead of what is still to be read: rows[i] >= i.
@@ -49,8 +69,56 @@ def near_identical(
     unit, same = _without_repeats(unit)
     # Small products in many threads wait for each other, on a busy machine most of their time.
     with threadpool_limits(1, "blas"):
-        groups[rows] = _numbered(_linked(unit, threshold)[same])
-    return groups
+        component = _linked(unit, threshold)[same]
+    _, first, code = np.unique(component, return_index=True, return_inverse=True)
+    return rows, first[code]
+
+
+def _with_copies(component: np.ndarray, hashes: Sequence[str | None]) -> np.ndarray:
+    """Components after joining rows that are copies by their hashes."""
+    rows, words = hash_words(hashes)
+    pairs: list[np.ndarray] = []
+    held = 0
+    for found in copies(words) if len(rows) > 1 else ():
+        pairs.append(rows[found])
+        held += found.shape[1]
+        if held > _MOST_PAIRS:
+            component, pairs, held = _merged(component, pairs), [], 0
+    return _merged(component, pairs)
+
+
+def kept(
+    groups: Int[np.ndarray, " n"], pixels: Float[np.ndarray, " n"]
+) -> Int[np.ndarray, " groups"]:
+    """The row of each group that has most pixels, the first of several.
+
+    >>> kept(np.array([0, -1, 0, 1, 1]), np.array([1.0, 9.0, 2.0, 5.0, 5.0])).tolist()
+    [2, 3]
+    """
+    order = np.lexsort((np.arange(len(groups)), -np.nan_to_num(pixels), groups))
+    order = order[groups[order] >= 0]
+    return order[np.unique(groups[order], return_index=True)[1]]
+
+
+def relations(
+    groups: Int[np.ndarray, " n"],
+    pixels: Float[np.ndarray, " n"],
+    hashes: Sequence[str | None],
+) -> Int[np.ndarray, " n"]:
+    """What each row of a group is of the one that is `kept`, by its place in `RELATIONS`.
+
+    0 for that one, outside of groups, and where hashes do not say it.
+    """
+    codes = np.zeros(len(groups), int)
+    rows, words = hash_words(hashes)
+    place = np.full(len(groups), -1)
+    place[rows] = np.arange(len(rows))
+    best = kept(groups, pixels)
+    members = np.setdiff1d(np.flatnonzero(groups >= 0), best)
+    a, b = place[members], place[best[groups[members]]]
+    known = (a >= 0) & (b >= 0)
+    codes[members[known]] = relation(words[a[known]], words[b[known]])
+    return codes
 
 
 def default_threshold(embeddings: Float[np.ndarray, "n k"]) -> float:

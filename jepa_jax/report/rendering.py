@@ -12,6 +12,7 @@ from jepa_jax.report.page_files import page
 from jepa_jax.report.patch_map import STOPS
 from jepa_jax.report.patch_maps import pack_maps
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
+from jepa_jax.report.perceptual_hashes import RELATIONS
 from jepa_jax.report.thumbnails import sample
 from jepa_jax.store.table import ScoreTable
 
@@ -24,6 +25,7 @@ _SCRIPTS = (
     "detail",
     "table",
     "export",
+    "paging",
     "explore",
     "main",
 )
@@ -36,7 +38,8 @@ _STRIP = 24
 class Contents:
     """What a report is made of.
 
-    `labels`, `groups` (of `near_identical`, and its `threshold`; 0 without embeddings) and
+    `labels`, `groups` (of `near_identical`, and its `threshold`; 0 without embeddings), what their
+    members are of one of them (`copies`, of `near_duplicates.relations`; None without hashes) and
     `conditional` scores are of every row; `pictures` are thumbnails by row, most needed first, and
     `maps` the shares of these images' patches. `label_from`: how the labels were asked for.
     `lacks`: what the page must say that it lacks.
@@ -46,6 +49,7 @@ class Contents:
     labels: np.ndarray
     groups: np.ndarray
     threshold: float
+    copies: np.ndarray | None
     conditional: np.ndarray
     pictures: dict[int, bytes]
     maps: dict[int, np.ndarray]
@@ -65,6 +69,8 @@ def render(contents: Contents) -> str:
     known_maps |= {"placement": _placement(table), "colours": STOPS.tolist()}
     relations = image_facts.relations(table)
     summaries = statistics.classes(scores, labels) if len(set(labels)) > 1 else []
+    alike = words.alike(contents.threshold, contents.copies is not None)
+    near = f"{contents.threshold:g}" if contents.threshold else "auto"
     failed = statistics.failures(table.status, table.rows["error"].to_pylist(), scored)
     found = words.findings(
         scores,
@@ -74,7 +80,8 @@ def render(contents: Contents) -> str:
         relations=relations,
         repeated=statistics.repeated_scores(scores),
         groups=groups,
-        threshold=contents.threshold,
+        near=near,
+        alike=alike,
         flagged=table.flags(),
         conditional=conditional,
     )
@@ -116,11 +123,12 @@ def render(contents: Contents) -> str:
         more_failures=sum(f.count for f in failed[_MOST_KINDS:]),
         ids=table.ids,
         groups=int(groups.max(initial=-1)) + 1,
-        threshold=contents.threshold,
+        alike=alike,
+        near=near,
         has_conditional=bool(np.isfinite(conditional).any()),
         neighbours=neighbours.K,
         most_references=neighbours.MOST_REFERENCES,
-        has_embeddings=contents.threshold > 0,
+        known_relations=contents.copies is not None,
         sentences=words.describe_run(table.settings, table.facts),
         manifest=_flat({"settings": table.settings, "facts": table.facts}),
         facts=facts,
@@ -150,6 +158,8 @@ def _columns(contents: Contents) -> dict[str, Any]:
         "group": groups.astype(np.int32),
         "flagged": table.flags().astype(np.uint8),
     }
+    if contents.copies is not None:
+        columns["relation"] = Dictionary([RELATIONS[code] for code in contents.copies])
     for name in ("std_error", "rank", "sketch_score", *image_facts.STORED):
         values = table.numbers(name)
         if np.isfinite(values).any():

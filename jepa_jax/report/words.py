@@ -7,6 +7,7 @@ import numpy as np
 
 from jepa_jax.estimators.methods import HOW
 from jepa_jax.report.conditional import K
+from jepa_jax.report.perceptual_hashes import MOST_BITS
 from jepa_jax.report.statistics import ClassSummary, Failure, Relation
 
 # A correlation with complexity or size worth a word, and a class's shift.
@@ -84,7 +85,8 @@ def findings(
     relations: list[Relation],
     repeated: list[tuple[float, int]],
     groups: np.ndarray,
-    threshold: float,
+    alike: str,
+    near: str,
     flagged: np.ndarray,
     conditional: np.ndarray,
 ) -> list[Finding]:
@@ -126,7 +128,7 @@ def findings(
             )
         )
     found += _of_neighbours(conditional)
-    found += _repeats(scores, repeated, groups, threshold)
+    found += _repeats(scores, repeated, groups, alike, near)
     if flagged.any():
         count = int(flagged.sum())
         found.append(
@@ -167,10 +169,27 @@ def _few(rows: np.ndarray) -> tuple[int, ...]:
     return tuple(rows[:4].tolist())
 
 
+def alike(threshold: float, hashed: bool) -> str:
+    """What links near-identical images; "" where they are not looked for."""
+    ways = []
+    if threshold:
+        ways.append(f"their embeddings have a cosine similarity of {threshold:g} or more")
+    if hashed:
+        ways.append(
+            f"their perceptual hashes differ in at most {MOST_BITS} of 256 bits, as they are or "
+            "mirrored"
+        )
+    return ", or ".join(ways)
+
+
 def _repeats(
-    scores: np.ndarray, repeated: list[tuple[float, int]], groups: np.ndarray, threshold: float
+    scores: np.ndarray,
+    repeated: list[tuple[float, int]],
+    groups: np.ndarray,
+    alike: str,
+    near: str,
 ) -> list[Finding]:
-    """Near-identical images by their embeddings, and equal ones by their scores."""
+    """Near-identical images by embeddings and hashes, and equal ones by their scores."""
     found: list[Finding] = []
     members = int((groups >= 0).sum())
     if members:
@@ -178,11 +197,11 @@ def _repeats(
         found.append(
             Finding(
                 f"{number(members, 'image')} in {number(count, 'group')} of near-identical ones",
-                f"Their embeddings have a cosine similarity of {threshold:g} or more. The command "
-                "selects all but the largest image of each group.",
+                f"{alike[0].upper()}{alike[1:]}. The command selects all but the largest image of "
+                "each group.",
                 anchor="near-identical",
                 filter={"show": "near-identical", "sort": "group"},
-                command=("--near-identical", f"{threshold:g}"),
+                command=("--near-identical", near),
                 rows=_few(np.concatenate([np.flatnonzero(groups == g)[:2] for g in range(2)])),
             )
         )

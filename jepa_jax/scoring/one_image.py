@@ -15,6 +15,7 @@ from jepa_jax.scoring.rows import make_row, prepare
 from jepa_jax.scoring.run import describe, scorer_that_returns
 from jepa_jax.scoring.stream import scored
 from jepa_jax.scoring.work import RowSettings
+from jepa_jax.store.schema import HASH
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +102,8 @@ def score_one(
     row = make_row(prepared, scores, method=method, store=())
     names = ("status", "error", "jepa_score", "std_error", "bias_bound", "rank", "flagged")
     of_row: dict[str, Any] = {name: row.get(name) for name in names}
-    found = ImageScore(record.id, method=method, settings=settings, **of_row, facts=prepared.image)
+    facts = {name: value for name, value in prepared.image.items() if name != HASH}
+    found = ImageScore(record.id, method=method, settings=settings, **of_row, facts=facts)
     if scores is None or found.jepa_score is None:
         return found
     embedding = scores.embedding[0] if views == 1 else None

@@ -25,6 +25,8 @@ _COLUMNS: dict[str, str] = {
 }
 # What tells that an image's file is another one than when it was scored: for reruns, not for users.
 STAMP = "stamp"
+# What tells copies of an image: read by who looks for them.
+HASH = "perceptual_hash"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,8 +65,9 @@ GROUPS: dict[str, Group] = {
             "width": "int32",
             "height": "int32",
             **dict.fromkeys(("bits_per_pixel", "brightness", "contrast", "sharpness"), "float32"),
+            HASH: "string",
         },
-        "size, bits per pixel of a JPEG, brightness, contrast, sharpness",
+        "size, bits per pixel of a JPEG, brightness, contrast, sharpness, perceptual hash",
     ),
     "views": Group({"views": "list<float64>"}),
     "calibrated": Group({"flagged": "bool"}),

@@ -12,7 +12,7 @@ from jepa_jax.object_stores import Place, place
 from jepa_jax.store.files import each
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
-from jepa_jax.store.schema import LONG, STAMP
+from jepa_jax.store.schema import HASH, LONG, STAMP
 from jepa_jax.store.shards import column_names, count_rows, read_table
 
 
@@ -20,8 +20,8 @@ from jepa_jax.store.shards import column_names, count_rows, read_table
 class ScoreTable:
     """The rows of a scores folder, in their order, and the manifest that they were made under.
 
-    `rows` has every column but the `LONG` ones and the stamps. Memory: about 200 bytes a row and
-    its names.
+    `rows` has every column but the `LONG` ones, the stamps and the perceptual hashes. Memory: about
+    200 bytes a row and its names.
 
     >>> from pathlib import Path
     >>> from jepa_jax.store import ScoreTable
@@ -91,7 +91,7 @@ def read_scores(folder: str | Place) -> ScoreTable:
     paths = shard_paths(folder)
     if not paths:
         raise ValueError(f"{folder} holds no scores yet: `jepa-jax score` has written no row")
-    read = lambda path: read_table(path, without=(*LONG, STAMP))
+    read = lambda path: read_table(path, without=(*LONG, STAMP, HASH))
     rows = pa.concat_tables(list(each(paths, read)), promote_options="default")
     return ScoreTable(folder, manifest["settings"], manifest["facts"], rows)
 
@@ -109,12 +109,31 @@ def read_stamps(folder: str | Place) -> list[str | None]:
     >>> read_stamps(out)
     [None, None]
     """
-    stamps: list[str | None] = []
-    read = lambda path: read_table(path, ["id"], optional=[STAMP])
+    return _texts(folder, STAMP)
+
+
+def read_hashes(folder: str | Place) -> list[str | None]:
+    """Every row's perceptual hash (`--store image`), None where it has none.
+
+    >>> import tempfile, pyarrow.parquet as pq
+    >>> from pathlib import Path
+    >>> from jepa_jax.store.table import read_hashes
+    >>> out = Path(tempfile.mkdtemp())
+    >>> pq.write_table(pa.table({"id": ["a", "b"]}), out / "scores-000000.parquet")
+    >>> read_hashes(out)
+    [None, None]
+    """
+    return _texts(folder, HASH)
+
+
+def _texts(folder: str | Place, name: str) -> list[str | None]:
+    """A column that folders made before do not have."""
+    texts: list[str | None] = []
+    read = lambda path: read_table(path, ["id"], optional=[name])
     for table in each(shard_paths(place(folder)), read):
-        known = STAMP in table.column_names
-        stamps += table[STAMP].to_pylist() if known else [None] * table.num_rows
-    return stamps
+        known = name in table.column_names
+        texts += table[name].to_pylist() if known else [None] * table.num_rows
+    return texts
 
 
 def read_patches(folder: str | Place, rows: Sequence[int]) -> dict[int, np.ndarray]:

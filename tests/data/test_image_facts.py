@@ -1,5 +1,6 @@
 """Facts of images whose grey levels are known."""
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,6 +41,12 @@ def test_a_large_image_is_measured_at_the_scale_of_a_small_one():
 def test_images_of_few_pixels_have_facts_too(size):
     found = image_facts(Image.new("L", size, 7))
     assert (found["brightness"], found["contrast"], found["sharpness"]) == (7, 0, 0)
+
+
+def test_the_hash_of_a_picture_is_imagehash_s_and_a_blank_one_has_none():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60), np.uint8))
+    assert image_facts(picture)["perceptual_hash"] == str(imagehash.phash(picture, 16))
+    assert image_facts(Image.new("RGB", (40, 30), "red"))["perceptual_hash"] is None
 
 
 def test_what_no_jpeg_can_hold_has_no_bits_per_pixel():

@@ -11,6 +11,7 @@ from browser import (
     downloaded,
     fill,
     in_a_browser,
+    not_reached,
     one,
     shown_values,
     texts,
@@ -277,6 +278,14 @@ def test_names_never_become_markup(page):
     assert texts(page, "#detail h2") == [f"cats/{EVIL}"]
     assert page.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
     assert page.title.startswith("JEPA-SCORE of")
+
+
+def test_every_table_that_scrolls_can_be_reached_by_keyboard(page):
+    one(page, "input[value=table]").click()
+    boxes = page.execute_script("return document.querySelectorAll('.scroll').length")
+    # Histogram, classes, facts and their four tables, failures, all images, the manifest.
+    assert boxes == 10
+    assert not_reached(page) == []
 
 
 def test_every_control_has_a_name_and_can_be_reached(page):

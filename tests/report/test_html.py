@@ -8,11 +8,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from tables import row, write_folder
 from typer.testing import CliRunner
 
 from jepa_jax.cli import app
+from jepa_jax.data.image_facts import image_facts
+from jepa_jax.report import Choice, choose
 from jepa_jax.report.html import ReportSettings, write_report
 from jepa_jax.report.payload import unpack
 from jepa_jax.report.words import describe_run, findings
@@ -195,6 +197,33 @@ def test_a_hub_source_is_not_downloaded_unasked(tmp_path):
     assert "would be downloaded" in written.lacks
 
 
+def test_copies_are_found_by_their_hashes_alone_and_named(tmp_path):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (8, 12, 3), np.uint8)).resize((120, 80))
+    other = Image.fromarray(rng.integers(0, 256, (80, 120, 3), np.uint8))
+    images = {
+        "large.png": picture.resize((180, 120)),
+        "small.png": picture,
+        "mirrored.png": ImageOps.mirror(picture),
+        "flipped.png": ImageOps.flip(picture),
+        "turned.png": picture.rotate(180),
+        "other.png": other,
+    }
+    rows = [row(id, float(i), **image_facts(image)) for i, (id, image) in enumerate(images.items())]
+    out = write_folder(tmp_path / "s", rows, ("image",))
+    write_report(out, tmp_path / "r.html", ReportSettings(images=""))
+    page = Page(tmp_path / "r.html")
+    assert page.rows()["group"].tolist() == [0] * 5 + [-1]
+    said = ["", "copy", "mirrored", "upside down", "turned by 180°", ""]
+    assert page.rows()["relation"] == said
+    assert f"select {out} --near-identical auto" in page.text
+    assert "their perceptual hashes differ in at most 31 of 256 bits" in page.text
+    chosen = choose(out, Choice(near_identical=0.0)).chosen
+    assert chosen.tolist() == [False, True, True, True, True, False]
+    with pytest.raises(ValueError, match="holds no embeddings"):
+        choose(out, Choice(near_identical=0.98))
+
+
 def test_few_rows_and_no_scores(tmp_path):
     one = write_folder(tmp_path / "one", [row("a.jpg", 1.0)])
     none = write_folder(tmp_path / "none", [row("a.jpg", None), row("b.jpg", None)])
@@ -242,7 +271,8 @@ def test_error_bars_flags_and_methods_are_said():
         relations=[],
         repeated=[],
         groups=np.full(100, -1),
-        threshold=0.0,
+        alike="",
+        near="auto",
         flagged=scores == 3,
         conditional=np.where(scores == 7, -3.5, np.where(scores == 9, np.nan, 0.0)),
     )

@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 from jepa_jax.report.near_duplicates import default_threshold, near_identical
+from jepa_jax.report.perceptual_hashes import RELATIONS, copies, hash_words, relation
 
 
 def by_all_pairs(embeddings, threshold):
@@ -64,3 +65,75 @@ def test_the_default_rises_where_an_encoder_finds_all_images_alike():
 def test_a_threshold_that_makes_no_sense():
     with pytest.raises(ValueError, match=r"`threshold` must be .* at most 1, got 1\.2"):
         near_identical(np.ones((2, 2)), 1.2)
+
+
+def hex_of(bits):
+    """As imagehash writes (16, 16) bits."""
+    return np.packbits(bits).tobytes().hex()
+
+
+ROW, COLUMN = np.mgrid[:16, :16] % 2 == 1
+# Which frequencies change their sign when a picture is mirrored, turned upside down, or both.
+ODD = {
+    "copy": ROW & ~ROW,
+    "mirrored": COLUMN,
+    "upside down": ROW,
+    "turned by 180°": ROW ^ COLUMN,
+}
+
+
+@pytest.fixture(scope="module")
+def hashes():
+    """100 pictures, each as it is and mirrored in all ways, with 0 to 39 bits changed; bits too."""
+    rng = np.random.default_rng(0)
+    every = []
+    for _ in range(100):
+        bits = rng.integers(0, 2, (16, 16)) == 1
+        every += [bits, bits]
+        for odd in ODD.values():
+            changed = (bits ^ odd).ravel()
+            changed[rng.choice(256, rng.integers(40), replace=False)] ^= True
+            every.append(changed.reshape(16, 16))
+    return np.array(every)
+
+
+def apart(a, b):
+    """In how many bits, with a as it is, mirrored, ...: by definition, of (16, 16) bits."""
+    return np.stack([((a ^ odd) != b).sum((-1, -2)) for odd in ODD.values()], -1)
+
+
+def test_copies_are_those_of_all_pairs(hashes):
+    rows, words = hash_words([hex_of(bits) for bits in hashes])
+    assert rows.tolist() == list(range(len(hashes)))
+    linked = np.zeros((len(hashes),) * 2, bool)
+    for a, b in copies(words):
+        linked[a, b] = linked[b, a] = True
+    expected = np.stack([apart(bits, hashes).min(-1) <= 31 for bits in hashes])
+    groups = connected_components(expected)[1]
+    np.testing.assert_array_equal(connected_components(linked)[1], groups)
+    # Equal ones come with the first of them alone; of the others every pair is there.
+    distinct = np.unique(words, axis=0, return_index=True)[1]
+    different = ~np.eye(len(distinct), dtype=bool)
+    pairs = np.ix_(distinct, distinct)
+    np.testing.assert_array_equal(linked[pairs] & different, expected[pairs] & different)
+
+
+def test_what_a_copy_is_of_the_other(hashes):
+    _, words = hash_words([hex_of(bits) for bits in hashes])
+    found = relation(words[2:6], np.repeat(words[:1], 4, 0))
+    near = [apart(bits, hashes[0]).min() <= 31 for bits in hashes[2:6]]
+    assert [RELATIONS[code] for code in found] == [
+        name if known else "" for name, known in zip(ODD, near, strict=True)
+    ]
+    assert any(near)
+
+
+def test_hashes_join_what_embeddings_do_not_and_the_other_way_round():
+    bits = np.random.default_rng(1).integers(0, 2, (3, 16, 16)) == 1
+    # 0 and 1 are alike by their embeddings, 1 and 2 by their hashes, 3 has none, 4 no embedding.
+    embeddings = np.array([[1, 0], [1, 0.001], [0, 1], [-1, 0], [np.nan, 0]])
+    hashes = [*map(hex_of, (bits[0], bits[1], bits[1] ^ COLUMN)), None, hex_of(bits[2])]
+    assert near_identical(embeddings, hashes=hashes).tolist() == [0, 0, 0, -1, -1]
+    assert near_identical(None, hashes=hashes).tolist() == [-1, 0, 0, -1, -1]
+    assert near_identical(embeddings).tolist() == [0, 0, -1, -1, -1]
+    assert near_identical(None, hashes=["", "not a hash", "00"]).tolist() == [-1] * 3

@@ -2,7 +2,17 @@
 
 import csv
 
-from browser import EVIL, downloaded, fill, in_a_browser, one, texts, visit, wait_for_count
+from browser import (
+    EVIL,
+    downloaded,
+    fill,
+    in_a_browser,
+    not_reached,
+    one,
+    texts,
+    visit,
+    wait_for_count,
+)
 from tables import row, write_folder
 
 from jepa_jax.report.comparison_page import write_comparison
@@ -21,6 +31,7 @@ def test_two_runs_compared(chromium, tmp_path):
     visit(chromium, path)
     wait_for_count(chromium, "120 images")
     assert len(texts(chromium, "#scatter circle")) == 119
+    assert not_reached(chromium) == []
     assert texts(chromium, "#strip-fell .value")[0] == "-100.0 points"
     assert texts(chromium, "#strip-rose .move")[0] == f"0.0 % {ARROW} 100.0 %"
     assert texts(chromium, "#results tbody th")[0] == "b/119.png"

@@ -55,3 +55,16 @@ def downloaded(browser, name):
     text = path.read_bytes().decode()
     path.unlink()
     return text
+
+
+def not_reached(browser):
+    """The boxes of wide tables that the keyboard cannot reach, or without a name of their own: what
+    axe-core calls "scrollable-region-focusable" and "landmark-unique"."""
+    return browser.execute_script(
+        "const boxes = [...document.querySelectorAll('.scroll')];"
+        "const name = (e) => e.getAttribute('aria-label')"
+        " || document.getElementById(e.getAttribute('aria-labelledby'))?.textContent;"
+        "const names = boxes.map(name);"
+        "return boxes.filter((e, i) => e.tabIndex !== 0 || e.getAttribute('role') !== 'region'"
+        " || !names[i] || names.indexOf(names[i]) !== i).map((e) => e.outerHTML.slice(0, 200))"
+    )

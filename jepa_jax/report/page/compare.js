@@ -2,9 +2,6 @@
 
 const LINES = 100;
 const blankFilter = { show: "all", text: "", sort: "change" };
-let filter = { ...blankFilter };
-let found = [];
-let pageShown = 0;
 
 const first = (row) => scoreOf(row);
 const second = (row) => numberOf("other", row);
@@ -43,14 +40,6 @@ function openDetail(row) {
   explore({ text: nameOf(row) });
 }
 
-function explore(wanted) {
-  filter = { ...blankFilter, ...wanted };
-  writeFilter();
-  refresh();
-  byId("explore").scrollIntoView();
-  byId("h-explore").focus({ preventScroll: true });
-}
-
 function writeFilter() {
   for (const key of ["show", "text", "sort"]) byId(`f-${key}`).value = filter[key];
 }
@@ -58,13 +47,6 @@ function writeFilter() {
 function readFilter() {
   for (const key of ["show", "text", "sort"]) filter[key] = byId(`f-${key}`).value;
   refresh();
-}
-
-function sortBy(key) {
-  filter.sort = key;
-  writeFilter();
-  refresh();
-  focusOnOrder();
 }
 
 function tableColumns() {
@@ -90,54 +72,14 @@ function refresh() {
   showPage();
 }
 
-function showPage(page = 0) {
-  const last = Math.max(1, Math.ceil(found.length / LINES));
-  pageShown = Math.min(Math.max(0, page), last - 1);
-  const rows = found.slice(pageShown * LINES, (pageShown + 1) * LINES);
-  byId("results").replaceChildren(rows.length
-    ? el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Images" }, asTable(rows, tableColumns(), filter.sort, sortBy))
-    : el("p", {}, "No image matches. Clear a filter."));
-  byId("pages").hidden = last === 1;
-  byId("page").value = pageShown + 1;
-  byId("page").max = last;
-  byId("last").textContent = count(last);
-  byId("previous").disabled = pageShown === 0;
-  byId("next").disabled = pageShown === last - 1;
-}
+const pageSize = () => LINES;
+const resultsOf = tableOf;
 
 function exported() {
   return {
     id: nameOf, status_a: (row) => columns.first_status.at(row), status_b: (row) => columns.second_status.at(row), score_a: first, score_b: second,
     rank_a: (row) => numberOf("first_rank", row), rank_b: (row) => numberOf("second_rank", row), change: changeOf, class: (row) => columns.label.at(row),
   };
-}
-
-function listen() {
-  let waiting = 0;
-  const changed = (event) => {
-    clearTimeout(waiting);
-    waiting = setTimeout(readFilter, event.target.type === "search" ? 200 : 0);
-  };
-  byId("filters").addEventListener("input", changed);
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  byId("filters").addEventListener("reset", (event) => {
-    event.preventDefault();
-    filter = { ...blankFilter };
-    writeFilter();
-    refresh();
-  });
-  const turn = (by) => {
-    showPage(pageShown + by);
-    byId("count").scrollIntoView();
-  };
-  byId("previous").addEventListener("click", () => turn(-1));
-  byId("next").addEventListener("click", () => turn(1));
-  byId("page").addEventListener("change", () => showPage(Number(byId("page").value) - 1));
-  byId("download").addEventListener("click", () => save("compared.csv", "text/csv", csvOf(found, exported())));
-  byId("download-ids").addEventListener("click", () => save("compared.txt", "text/plain", listOf(found)));
-  for (const button of document.querySelectorAll("[data-filter]")) {
-    button.addEventListener("click", () => explore(JSON.parse(button.dataset.filter)));
-  }
 }
 
 async function start() {
@@ -160,10 +102,9 @@ async function start() {
   });
   offerOrders();
   for (const [key, [title]] of Object.entries(shows)) byId("f-show").append(el("option", { value: key }, title));
-  listen();
+  listenToFilters("compared");
   byId("filters").hidden = false;
-  writeFilter();
-  refresh();
+  setFilter({ ...blankFilter });
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -41,7 +41,7 @@ function details(row) {
   const sketched = numberOf("sketch_score", row);
   if (!Number.isNaN(sketched)) lines.push(["Predicted before", shown(sketched)]);
   if (isFlagged(row)) lines.push(["Flagged", "unlike the images of the calibration"]);
-  if (groupOf(row) >= 0) lines.push(["Near-identical", `group ${groupOf(row) + 1}`]);
+  if (groupOf(row) >= 0) lines.push(["Near-identical", groupText(row)]);
   lines.push(["Source", pathOf(row)]);
   return lines;
 }

@@ -2,10 +2,7 @@
 
 const PAGE = { gallery: 60, table: 100 };
 const blankFilter = { show: "all", label: null, low: null, high: null, text: "", sort: "score", picture: false };
-let filter = { ...blankFilter };
 let view = "gallery";
-let found = [];
-let pageShown = 0;
 
 const shows = {
   all: ["all images", () => true],
@@ -65,7 +62,6 @@ function commandFor({ show, label, low, high, text, picture: only }) {
 
 function refresh() {
   found = sorted(matching(), filter.sort);
-  pageShown = 0;
   const command = commandFor(filter);
   byId("act").hidden = !found.length;
   const every = found.length === total;
@@ -81,30 +77,13 @@ function refresh() {
   showPage();
 }
 
-function showPage(page = 0) {
-  const size = PAGE[view], last = Math.max(1, Math.ceil(found.length / size));
-  pageShown = Math.min(Math.max(0, page), last - 1);
-  const rows = found.slice(pageShown * size, (pageShown + 1) * size);
-  const results = byId("results");
-  if (!rows.length) results.replaceChildren(el("p", {}, "No image matches. Clear a filter."));
-  else if (view === "gallery") {
-    const list = el("ul", { class: "cards", "aria-label": "Images" });
-    showCards(list, rows, found);
-    results.replaceChildren(list);
-  } else results.replaceChildren(el("div", { class: "scroll" }, asTable(rows, tableColumns(), filter.sort, sortBy)));
-  byId("pages").hidden = last === 1;
-  byId("page").value = pageShown + 1;
-  byId("page").max = last;
-  byId("last").textContent = count(last);
-  byId("previous").disabled = pageShown === 0;
-  byId("next").disabled = pageShown === last - 1;
-}
+const pageSize = () => PAGE[view];
 
-function sortBy(key) {
-  filter.sort = key;
-  byId("f-sort").value = key;
-  refresh();
-  focusOnOrder();
+function resultsOf(rows) {
+  if (view === "table") return tableOf(rows);
+  const list = el("ul", { class: "cards", "aria-label": "Images" });
+  showCards(list, rows, found);
+  return list;
 }
 
 function writeFilter() {
@@ -127,43 +106,19 @@ function readFilter() {
   refresh();
 }
 
-// From elsewhere on the page: show just this.
-function explore(wanted) {
-  filter = { ...blankFilter, ...wanted };
-  writeFilter();
-  refresh();
-  byId("explore").scrollIntoView();
-  byId("h-explore").focus({ preventScroll: true });
-}
-
 // What is known of a row, by the names of the scores' own columns where they have it.
 function exported() {
   const cells = { id: nameOf, source: pathOf, status: (row) => columns.status.at(row), score: scoreOf };
   for (const name of ["std_error", "conditional"]) if (has(name)) cells[name] = (row) => numberOf(name, row);
   cells.class = (row) => columns.label.at(row);
   cells.near_identical = (row) => (groupOf(row) < 0 ? NaN : groupOf(row) + 1);
+  if (has("relation")) cells.relation = (row) => columns.relation.at(row);
   for (const name of ["width", "height"]) if (has(name)) cells[name] = (row) => numberOf(name, row);
   for (const { name } of facts.known) if (name !== "pixels") cells[name] = (row) => factOf(name, row);
   return cells;
 }
 
-function listenToFilters() {
-  let waiting = 0;
-  const changed = (event) => {
-    if (event.target.name === "view") return;
-    clearTimeout(waiting);
-    waiting = setTimeout(readFilter, event.target.type === "search" || event.target.type === "number" ? 200 : 0);
-  };
-  // Not every browser sends both for every kind of field.
-  byId("filters").addEventListener("input", changed);
-  byId("filters").addEventListener("change", changed);
-  byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  byId("filters").addEventListener("reset", (event) => {
-    event.preventDefault();
-    filter = { ...blankFilter };
-    writeFilter();
-    refresh();
-  });
+function listenToViews() {
   for (const choice of document.querySelectorAll("[name=view]")) {
     choice.addEventListener("change", () => {
       view = choice.value;
@@ -171,13 +126,4 @@ function listenToFilters() {
       showPage();
     });
   }
-  const turn = (by) => {
-    showPage(pageShown + by);
-    byId("count").scrollIntoView();
-  };
-  byId("previous").addEventListener("click", () => turn(-1));
-  byId("next").addEventListener("click", () => turn(1));
-  byId("page").addEventListener("change", () => showPage(Number(byId("page").value) - 1));
-  byId("download").addEventListener("click", () => save("selected.csv", "text/csv", csvOf(found, exported())));
-  byId("download-ids").addEventListener("click", () => save("selected.txt", "text/plain", listOf(found)));
 }

@@ -16,14 +16,11 @@ async function start() {
   for (const place of document.querySelectorAll("[data-relation]")) drawRelation(place);
   showGroups();
   listFilters();
-  listenToFilters();
+  listenToFilters("selected");
+  listenToViews();
   listenToDetail();
   byId("filters").hidden = false;
-  writeFilter();
-  refresh();
-  for (const button of document.querySelectorAll("[data-filter]")) {
-    button.addEventListener("click", () => explore(JSON.parse(button.dataset.filter)));
-  }
+  setFilter({ ...blankFilter });
   for (const button of document.querySelectorAll("[data-row]")) {
     if (button.tagName === "BUTTON") button.addEventListener("click", () => openDetail(Number(button.dataset.row), [Number(button.dataset.row)]));
   }

@@ -31,7 +31,7 @@ function card(row, list) {
   const badges = [];
   if (isFlagged(row)) badges.push("flagged");
   if (columns.method.values.length > 1) badges.push(columns.method.at(row));
-  if (groupOf(row) >= 0) badges.push(`group ${groupOf(row) + 1}`);
+  if (groupOf(row) >= 0) badges.push(groupText(row));
   const text = el("span", { class: "text" },
     el("span", { class: isScored(row) ? "value" : "value none" }, scoreText(row)),
     el("span", { class: "file", title: nameOf(row) }, el("bdi", {}, nameOf(row))),

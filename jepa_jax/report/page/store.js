@@ -52,6 +52,7 @@ const pathOf = (row) => columns.source_before.at(row) + (columns.source_own.data
 const hasPicture = (row) => columns.picture_chunk.data[row] > 0;
 const isFlagged = (row) => columns.flagged.data[row] > 0;
 const groupOf = (row) => columns.group.data[row];
+const groupText = (row) => `group ${groupOf(row) + 1}${has("relation") && columns.relation.at(row) ? `, ${columns.relation.at(row)}` : ""}`;
 const numberOf = (name, row) => (has(name) ? columns[name].data[row] : NaN);
 
 // A fact of an image, NaN where it is not known.
