@@ -122,11 +122,14 @@ def whole(low: int, high: int, more: str = "") -> Any:
     return Field(ge=low, le=high, description=f"a whole number from {low} to {high}{more}")
 
 
-def refuse_code(content: Mapping[str, Any]) -> None:
-    """`ValueError` where a checkpoint's own code defines it: that is never run, nor guessed."""
+def refuse_code(content: Mapping[str, Any], instead: str = "") -> None:
+    """`ValueError` where a checkpoint's own code defines it: that is never run, nor guessed.
+
+    `instead`: the way on, where it is not the usual one.
+    """
     if content.get("auto_map"):
+        usual = "where a class of `transformers` does the same, save the checkpoint with that class"
         raise ValueError(
             "`auto_map` asks for code that comes with the checkpoint, which is never run, got "
-            f"{shown(content['auto_map'])}; where a class of `transformers` does the same, save "
-            "the checkpoint with that class"
+            f"{shown(content['auto_map'])}; {instead or usual}"
         )

@@ -113,7 +113,8 @@ def read_config(file: Path, frames: int | None = None) -> tuple[Family, ViTConfi
     hub = read_json(file)
     with of_file(file):
         family = find_family(hub)
-        refuse_code(hub)
+        trusted = f"where you know that it computes what {family.name} does, take the field out"
+        refuse_code(hub, trusted if family.conversion else "")
         if hub.get("quantization_config"):
             raise ValueError(
                 "`quantization_config` says that the weights are quantised: take the checkpoint "

@@ -76,6 +76,16 @@ def test_a_clip_and_its_score_by_listing_1(checkpoint):
     model.float()
 
 
+@pytest.mark.parametrize("frames", [None, 4])
+def test_what_is_taken_apart_is_put_together_again(checkpoint, frames):
+    hub = json.loads((checkpoint[1] / "config.json").read_text())
+    config = FAMILY.config(hub) if frames is None else FAMILY.clips(hub, frames)
+    stored = FAMILY.parameters(config)
+    for name, shape in {"kernel": (14 * 14 * config.channels, 48), "bias": (48,)}.items():
+        part, x = stored[f"patch.{name}"], random(*shape)
+        np.testing.assert_array_equal(part.assemble(*part.disassemble(x)), x)
+
+
 def as_by_transformers(name, tensor):
     """The names that conversions have: three projections, and `encoder.` before all."""
     if match := re.fullmatch(r"blocks\.(\d+)\.attn\.qkv\.(\w+)", name):
@@ -182,7 +192,11 @@ def test_a_published_file_is_converted_as_the_error_says(checkpoint, tmp_path, m
             {"interpolate_rope": False},
             "`interpolate_rope` must be true",
         ),
-        ("of conversions with code", {"auto_map": {"AutoModel": "own.Model"}}, "asks for code"),
+        (
+            "of conversions with code",
+            {"auto_map": {"AutoModel": "own.Model"}},
+            "take the field out",
+        ),
         # The norm of another depth in the last one's place would go unseen.
         ("of a pull request, of ViT-g", {"num_distillation_outputs": 1}, "2 left over: .*norms.3"),
     ],
