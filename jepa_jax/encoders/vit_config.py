@@ -80,6 +80,11 @@ class ViTConfig:
                 "with `rotary`, the `width` of a head must be a multiple of 4, got "
                 f"{self.width} for {self.heads} heads"
             )
+        if self.rotary_grid is not None and not (self.rotary_in_time and self.rotary_grid > 1):
+            raise ValueError(
+                "`rotary_grid` must be at least 2, with `rotary_in_time`, got "
+                f"{self.rotary_grid} (of patches of {self.patch_size} pixels)"
+            )
         if self.image_size % self.patch_size:
             raise ValueError(
                 f"`image_size` must be a multiple of `patch_size`, got {self.image_size}, "

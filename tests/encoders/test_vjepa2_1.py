@@ -197,6 +197,7 @@ def test_a_published_file_is_converted_as_the_error_says(checkpoint, tmp_path, m
             {"auto_map": {"AutoModel": "own.Model"}},
             "take the field out",
         ),
+        ("as in Meta's files", {"patch_size": 384, "crop_size": 384}, "at least 2, .*of 384"),
         # The norm of another depth in the last one's place would go unseen.
         ("of a pull request, of ViT-g", {"num_distillation_outputs": 1}, "2 left over: .*norms.3"),
     ],

@@ -226,7 +226,7 @@ VARIANTS: dict[str, Variant] = {
         alike=True,
         own_processor=False,
     ),
-    "vjepa2.1": Variant(_vjepa2_1, _patch_mean, FLOAT, own_processor=False),
+    "vjepa2.1": Variant(_vjepa2_1, _patch_mean, FLOAT, alike=True, own_processor=False),
 }
 
 
