@@ -21,6 +21,7 @@ from jepa_jax.encoders.family import full_config
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.preprocessing import Preprocess
+from jepa_jax.encoders.projector import ProjectorConfig
 from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.precisions import PRECISIONS, Precision
 from jepa_jax.scoring.precision import matmul_precision
@@ -51,7 +52,11 @@ def published() -> dict[str, tuple[ViTConfig, EmbeddingRule]]:
     return {name: kind for kind, name in found.items()}
 
 
-KINDS = published()
+# And one that goes on through a projector, wider than the token that it is given.
+PROJECTOR = ProjectorConfig((20, 40, 28), (True, True, True), (False, True))
+KINDS = published() | {
+    "LeJEPA": (ViTConfig(**SHAPE, depth=1, projector=PROJECTOR), EmbeddingRule("projector"))
+}
 METHODS = {
     "exact": Exact(),
     "exact, spectrum": Exact(spectrum=True, shares=True),
@@ -107,7 +112,7 @@ def lowers_everywhere(program) -> None:
 
 def test_kinds_are_those_of_all_families():
     """What sets families apart is among them, and what they have in common once."""
-    assert 9 <= len(KINDS) <= 18
+    assert 10 <= len(KINDS) <= 19
     configs = [config for config, _ in KINDS.values()]
     for name in (
         "registers",
@@ -120,7 +125,7 @@ def test_kinds_are_those_of_all_families():
         "rotary_grid",
     ):
         assert {bool(getattr(config, name)) for config in configs} == {True, False}, name
-    assert {rule.pool for _, rule in KINDS.values()} == {"cls", "mean", "pooled"}
+    assert {rule.pool for _, rule in KINDS.values()} == {"cls", "mean", "pooled", "projector"}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -12,12 +12,17 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from jepa_jax.checking.reference import NoReference, Reference, folder_of, load_reference
+from jepa_jax.checking.reference import (
+    NoReference,
+    Reference,
+    folder_of,
+    load_processor,
+    load_reference,
+)
 from jepa_jax.data import decode
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.encoders.loading import load_encoder
-from jepa_jax.error_lines import first_line
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.precisions import PRECISIONS
 from jepa_jax.scoring.affordable import TooDear, too_dear
@@ -169,34 +174,19 @@ def _hidden(encoder: Encoder, image: np.ndarray, reference: Reference | None, mi
 
 
 def _preprocessing(encoder: Encoder, images: list[Image.Image], inputs: np.ndarray) -> Finding:
-    name = "preprocessing"
+    name, worst = "preprocessing", 0.0
     try:
-        from transformers import AutoImageProcessor
-
-        processor = AutoImageProcessor.from_pretrained(
-            folder_of(encoder), backend="pil", local_files_only=True
-        )
-    except Exception as error:  # Timm's layout, and those of torchvision alone.
-        reason = f"{type(error).__name__}: {first_line(error)[:120]}"
-        said = f"no processor by transformers here ({reason})"
-        return Finding(name, said, "", "not checked")
-    assert encoder.origin is not None
-    settings = {}
-    if encoder.origin.image_size is not None:
-        settings = encoder._preprocess.overrides
-    worst = 0.0
-    for image, ours in zip(images, inputs, strict=True):
-        rgb = image.convert("RGB")
-        try:
-            theirs = processor(rgb, return_tensors="np", **settings)["pixel_values"][0]
-        except ImportError as error:
-            return Finding(name, f"transformers cannot run its own ({error})", "", "not checked")
-        theirs = np.asarray(theirs, np.float32).transpose(1, 2, 0)
+        processor, limit = load_processor(encoder)
+        every = [processor(image.convert("RGB")) for image in images]
+    except NoReference as error:  # Those of torchvision alone, for one.
+        return Finding(name, str(error), "", "not checked")
+    for theirs, ours in zip(every, inputs, strict=True):
         if theirs.shape != ours.shape:
             return Finding(name, f"shape {ours.shape}", str(theirs.shape), "failed")
         worst = max(worst, float(np.abs(theirs - ours).max()))
     said = f"{len(images)} images, largest difference {worst:.2g}"
-    return Finding(name, said, "0: the same pixels", "ok" if worst == 0 else "failed")
+    same = "0: the same pixels" if not limit else f"at most {limit:.2g}: the same bytes"
+    return Finding(name, said, same, "ok" if worst <= limit else "failed")
 
 
 def _score(
@@ -303,7 +293,7 @@ def _method(scorer: Scorer, seconds: float) -> str:
     chunk = scorer.plan(height, width).chunk
     cost = cost_of(encoder.config, encoder.rule, Exact(), height, width, chunk)
     said = (
-        f"exact takes {cost.k} VJPs of {cost.flops_a_vjp / 1e9:.3g} GFLOP and "
+        f"exact takes {cost.vjps:.0f} VJPs of {cost.flops_a_vjp / 1e9:.3g} GFLOP and "
         f"{cost.memory / 1e6:.0f} MB of memory, {seconds:.2g} s an image here"
     )
     if cost.memory > 0.5 * psutil.virtual_memory().total:

@@ -1,19 +1,30 @@
 """The same checkpoint in PyTorch, by `transformers` or timm: what ours is compared with."""
 
+import dataclasses
+import importlib
 import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from jepa_jax.checked_json import read_json
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.families import find_family
+from jepa_jax.encoders.families.timm import TimmConfig
+from jepa_jax.encoders.image_processor import processor_file
 from jepa_jax.encoders.loading import EMBEDDED
-from jepa_jax.encoders.reading import find
+from jepa_jax.encoders.reading import find, weight_files
 from jepa_jax.error_lines import first_line
+
+Processor = Callable[[Image.Image], Float[np.ndarray, "h w c"]]
+
+# Of normalised pixels, which are below 4: timm divides by 255, where others multiply.
+_ROUNDING = 2.0**-21
 
 
 class NoReference(Exception):
@@ -51,7 +62,7 @@ def load_reference(encoder: Encoder) -> Reference:
     """The checkpoint of an encoder in PyTorch; `NoReference` says what is missing."""
     folder = folder_of(encoder)
     hub = read_json(folder / "config.json")
-    library = "transformers" if hub.get("model_type") else "timm"
+    library = _library(hub)
     try:
         import torch
 
@@ -59,8 +70,70 @@ def load_reference(encoder: Encoder) -> Reference:
     except NoReference:
         raise
     except Exception as error:  # Whatever another library raises, or lacks.
-        reason = f"{type(error).__name__}: {first_line(error)[:120]}"
-        raise NoReference(f"no PyTorch model by {library} here ({reason})") from error
+        raise _nothing(f"no PyTorch model by {library} here", library, error) from error
+
+
+def load_processor(encoder: Encoder) -> tuple[Processor, float]:
+    """What prepares an RGB image for the checkpoint of an encoder, by the library that it is for,
+    and how far from that ours may be; `NoReference` says what is missing."""
+    folder = folder_of(encoder)
+    hub = read_json(folder / "config.json")
+    library = "transformers" if processor_file(folder) is not None else _library(hub)
+    try:
+        if library == "transformers":
+            return _transformers_processor(encoder), 0.0
+        return _timm_processor(encoder), _ROUNDING
+    except Exception as error:  # As above.
+        raise _nothing(f"no processor by {library} here", library, error) from error
+
+
+def _library(hub: Mapping[str, Any]) -> str:
+    return "transformers" if hub.get("model_type") else "timm"
+
+
+_NEEDS = {
+    "transformers": "'jepa-jax[check]' torch",
+    "timm": "'jepa-jax[check]' torch torchvision timm",
+}
+
+
+def _nothing(what: str, library: str, error: Exception) -> NoReference:
+    reason = f"{type(error).__name__}: {first_line(error)[:120]}"
+    lacks = isinstance(error, ModuleNotFoundError)
+    way = f"; `pip install {_NEEDS[library]}`" if lacks else ""
+    return NoReference(f"{what} ({reason}){way}")
+
+
+def _transformers_processor(encoder: Encoder) -> Processor:
+    from transformers import AutoImageProcessor
+
+    processor: Any = AutoImageProcessor.from_pretrained(
+        folder_of(encoder), backend="pil", local_files_only=True
+    )
+    assert encoder.origin is not None
+    settings = {}
+    if encoder.origin.image_size is not None:
+        settings = encoder._preprocess.overrides
+
+    def prepared(image: Image.Image) -> np.ndarray:
+        try:
+            found = processor(image, return_tensors="np", **settings)["pixel_values"][0]
+        except ImportError as error:
+            raise NoReference(f"transformers cannot run its own ({error})") from error
+        return np.asarray(found, np.float32).transpose(1, 2, 0)
+
+    return prepared
+
+
+def _timm_processor(encoder: Encoder) -> Processor:
+    data: Any = importlib.import_module("timm.data")
+    stated = read_json(folder_of(encoder) / "config.json").get("pretrained_cfg", {})
+    settings = data.resolve_data_config(pretrained_cfg=stated)
+    assert encoder.origin is not None
+    if (side := encoder.origin.image_size) is not None:
+        settings |= {"input_size": (3, side, side)}
+    transform = data.create_transform(**settings, is_training=False)
+    return lambda image: transform(image).numpy().transpose(1, 2, 0)
 
 
 class _Transformers:
@@ -85,12 +158,16 @@ class _Transformers:
         kind: Any = named if known else transformers.AutoModel
         said = transformers.logging.get_verbosity()
         transformers.logging.set_verbosity_error()  # Of heads that are not read.
+        bar = transformers.logging.is_progress_bar_enabled()
+        transformers.logging.disable_progress_bar()
         try:
             self.model: Any = kind.from_pretrained(
                 folder, dtype=torch.float64, local_files_only=True
             )
         finally:
             transformers.logging.set_verbosity(said)
+            if bar:
+                transformers.logging.enable_progress_bar()
         self.model = self.model.eval()
         _keep_double(self.model, torch)
         base = self.model.base_model
@@ -152,11 +229,20 @@ class _Timm:
 
     def __init__(self, folder: Path, hub: dict, encoder: Encoder, torch: Any):
         import timm
+        from safetensors.torch import load_file
 
         self.name = f"timm {timm.__version__}"
-        self.own = find_family(hub).rule(encoder.config)
+        family = find_family(hub)
+        self.own, self.config = family.rule(encoder.config), encoder.config
         size: dict[str, Any] = {} if encoder.config.rotary else {"dynamic_img_size": True}
-        model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0, **size)
+        model: Any = timm.create_model(f"local-dir:{folder}", num_classes=0, **size)
+        self.stored: dict[str, Any] = {}
+        for file in weight_files(folder):
+            self.stored |= load_file(file)
+        names = list(model.state_dict())
+        prefix = max(family.prefixes, key=lambda p: sum(p + name in self.stored for name in names))
+        own = {name: self.stored[prefix + name] for name in names if prefix + name in self.stored}
+        model.load_state_dict(own)  # An error on a name that is missing.
         self.model: Any = model.eval().double()
         self.torch = torch
 
@@ -168,6 +254,29 @@ class _Timm:
         return [tokens[0].numpy() for tokens in found]
 
     def embedding(self, pixels: Any, rule: EmbeddingRule) -> Any:
-        if rule != self.own:
+        plain = dataclasses.replace(rule, normalized=False)
+        if plain == self.own:
+            z = self.model(pixels)
+        elif plain.pool == "projector":
+            z = self._projected(self.model(pixels))
+        else:
             raise NoReference(f"timm has the embedding {self.own}, not {rule}")
-        return self.model(pixels)
+        return z / z.norm(dim=-1, keepdim=True) if rule.normalized else z
+
+    def _projected(self, z: Any) -> Any:
+        """Through the modules of the stored projector one by one, as they are in evaluation."""
+        from transformers.activations import ACT2FN
+
+        functions = self.torch.nn.functional
+        assert isinstance(self.config, TimmConfig)
+        assert self.config.projector is not None
+        activation: Any = ACT2FN[self.config.projector.activation]
+        given = lambda name: self.stored[name].double() if name in self.stored else None
+        activated = (False, *self.config.projector.activated)
+        for layer, active in zip(self.config.projector_layers, activated, strict=True):
+            z = activation(z) if active else z
+            z = functions.linear(z, given(f"{layer.name}.weight"), given(f"{layer.name}.bias"))
+            if layer.norm is not None:
+                tensors = ("running_mean", "running_var", "weight", "bias")
+                z = functions.batch_norm(z, *(given(f"{layer.norm}.{name}") for name in tensors))
+        return z

@@ -84,7 +84,8 @@ EncoderOrNone = Annotated[str | None, _ENCODER]
 Embedding = Annotated[
     str | None,
     typer.Option(
-        help="cls, mean, pooled, projected, cls@N, mean@N, each with an optional +normalized; "
+        help="cls, mean, pooled, projected, projector, cls@N, mean@N, each with an optional "
+        "+normalized; "
         "score: several, 'cls@4,cls@8,cls', in one pass, jepa_score by the last."
     ),
 ]

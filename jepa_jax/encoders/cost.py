@@ -1,5 +1,7 @@
 """What one VJP of an encoder costs."""
 
+import itertools
+
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.vit_config import ViTConfig
 
@@ -18,8 +20,12 @@ def vjp_flops(config: ViTConfig, rule: EmbeddingRule, height: int, width: int) -
     block = 2 * tokens * (4 * w * w + mlp) + 4 * 2 * tokens * tokens * w
     cls_block = 2 * (tokens * 2 * w * w + 2 * w * w + mlp) + 4 * 2 * tokens * w
     depth = rule.layer or config.depth
-    blocks = (depth - 1) * block + cls_block if rule.pool == "cls" else depth * block
-    if rule.pool == "pooled":
+    token = rule.token(config)
+    blocks = (depth - 1) * block + cls_block if token == "cls" else depth * block
+    if token == "pooled":
         # The head: one query to all tokens, and an MLP.
         blocks += cls_block - (2 * mlp if config.plain_pool else 0)
+    if rule.pool == "projector" and config.projector is not None:
+        widths = (w, *config.projector.widths)
+        blocks += 2 * sum(n * m for n, m in itertools.pairwise(widths))
     return blocks + 2 * patches * config.patch_size**2 * config.channels * w

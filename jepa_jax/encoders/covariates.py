@@ -37,7 +37,7 @@ def covariates(
     for block in blocks[:-1]:
         states.append(block(states[-1], grid=grid))
     entering = states[-1]
-    cls_only = rule.pool == "cls"
+    cls_only = rule.token(vit.config) == "cls"
     states.append(blocks[-1](entering, 1 if cls_only else None, grid))
     prefix = vit.config.prefix
     summaries = [s[prefix:].mean(0) for s in (states[:-1] if cls_only else states)]
@@ -55,9 +55,9 @@ def covariates(
 
 def _depth(vit: ViT, rule: EmbeddingRule, entering: Array, leaving: Array, z: Array) -> Array:
     """The description of every spectrum that is had in closed form, one after the other."""
-    null = embeddings.null_basis(vit, rule, z).shape[1]
+    null, token = embeddings.null_count(vit.config, rule), rule.token(vit.config)
     found = []
-    if rule.pool == "cls":
+    if token == "cls":
         end = lambda x: embeddings.pool(vit, rule, x[None])
         if rule.layer is None:
             found.append(_described(jax.jacrev(end)(leaving[0]), form="rows", null=null)[0])
@@ -65,7 +65,7 @@ def _depth(vit: ViT, rule: EmbeddingRule, entering: Array, leaving: Array, z: Ar
             last = list(vit.blocks)[(rule.layer or vit.config.depth) - 1]
             parts = _last_block_parts(last, entering, end)
             found.append(_described(*parts, form="last_block", null=null)[0])
-    elif rule.pool == "pooled" or rule.layer is not None or vit.config.rms_norm:
+    elif token == "pooled" or rule.layer is not None or vit.config.rms_norm:
         pass  # No closed form.
     elif vit.config.norm_pooled:
         patches = leaving[vit.config.prefix :]

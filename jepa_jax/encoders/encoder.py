@@ -173,7 +173,11 @@ class Encoder:
         return self._model(state).hidden_states(image)
 
     def null_basis(
-        self, state: nnx.State, embedding: Float[Array, " k"], rule: EmbeddingRule | None = None
+        self,
+        state: nnx.State,
+        embedding: Float[Array, " k"],
+        rule: EmbeddingRule | None = None,
+        coordinates: Float[Array, "rows columns n"] | None = None,
     ) -> Float[Array, "k r"]:
         """Orthonormal left-null directions of the embedding's Jacobian, in closed form.
 
@@ -181,9 +185,14 @@ class Encoder:
 
         R depends on the embedding rule: 2 for a CLS token after its LayerNorm, 1 for a mean of
         patch tokens, 0 for a projection to few coordinates; see
-        `jepa_jax.encoders.embedding.null_basis`.
+        `jepa_jax.encoders.embedding.null_basis`. Those of a projector to more coordinates than the
+        encoder has need the image's `coordinates` too, and one forward pass; `ValueError` without.
         """
-        return embeddings.null_basis(self._model(state), rule or self.rule, embedding)
+        vit, rule, token = self._model(state), rule or self.rule, None
+        if rule.pool == "projector" and coordinates is not None:
+            rows, columns, _ = coordinates.shape
+            token = embeddings.embed_token(vit, rule, vit.tokens_at(coordinates), (rows, columns))
+        return embeddings.null_basis(vit, rule, embedding, token)
 
     def covariates(
         self, state: nnx.State, coordinates: Float[Array, "rows columns n"]

@@ -20,7 +20,7 @@ def jacobian_of(
         lambda u: encoder.embed_coordinates(state, u),
         coordinates,
         chunk=chunk,
-        null_basis=lambda z: encoder.null_basis(state, z),
+        null_basis=lambda z: encoder.null_basis(state, z, coordinates=coordinates),
         covariates=lambda: encoder.covariates(state, coordinates),
     )
 
@@ -32,11 +32,13 @@ def jacobians_of(
 
     As `jacobian_of`, without covariates; one forward pass for all.
     """
+    coordinates = encoder.coordinates(state, image)
     return Jacobians(
         lambda u: encoder.embed_coordinates_each(state, u),
-        encoder.coordinates(state, image),
+        coordinates,
         chunk=chunk,
         null_bases=[
-            lambda z, rule=rule: encoder.null_basis(state, z, rule) for rule in encoder.rules
+            lambda z, rule=rule: encoder.null_basis(state, z, rule, coordinates)
+            for rule in encoder.rules
         ],
     )

@@ -1,7 +1,7 @@
 """What a family of encoders states about itself."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from jepa_jax.encoders.embedding import EmbeddingRule
@@ -39,7 +39,9 @@ class Family:
     default configuration. `facts`: beginnings of those names to what is known of them; the longest
     that fits holds. `processor`: what prepares images where config.json itself says how. `clips`:
     as `config`, for clips of so many frames. `conversion`: what makes safetensors of the published
-    files, which are pickles of their authors' own code, where `transformers` has no such class.
+    files, which are pickles of their authors' own code, where `transformers` has no such class. `projector`:
+    the configuration with the projector that lies beside the encoder, from config.json, the
+    configuration without, and the shapes of all stored tensors.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Family:
     processor: Callable[[dict], Any] | None = None
     clips: Callable[[dict, int], ViTConfig] | None = None
     conversion: str = ""
+    projector: Callable[[dict, ViTConfig, Mapping[str, tuple[int, ...]]], ViTConfig] | None = None
 
     def facts_of(self, name: str) -> Facts:
         """What is known of a published encoder."""

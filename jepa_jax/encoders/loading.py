@@ -17,7 +17,7 @@ from jepa_jax.encoders.image_processor import processor_file
 from jepa_jax.encoders.parameters import fill, parameter_dtype
 from jepa_jax.encoders.preprocessing import load_preprocess
 from jepa_jax.encoders.vit_config import ViTConfig
-from jepa_jax.encoders.weights import read_parameters
+from jepa_jax.encoders.weights import read_parameters, stored_shapes
 
 EMBEDDED = Path(__file__).parent.parent / "assets" / "embedded"
 
@@ -36,11 +36,12 @@ def load_encoder(
     video_preprocessor_config.json) and model.safetensors (or its shards), as `transformers` writes
     them. A hub name such as "facebook/dinov2-small" is downloaded once, and found in the hub's
     cache when offline. "embedded" is the small encoder that comes with the package. `embedding`
-    overrides the family's rule ("cls", "mean", "pooled", "projected", "cls@8", "mean@8", each with
-    an optional "+normalized"); several, "cls@4,cls@8,cls", have scores of each at once, the last
-    the encoder's own `rule`. `image_size`: the side of the input in pixels; `dtype` the type of the
-    parameters in memory, whatever it is on disk. `frames`: an encoder of clips of so many frames
-    (V-JEPA 2 and 2.1), `Encoder.preprocess_clip`; a still image is then a clip of it alone.
+    overrides the family's rule ("cls", "mean", "pooled", "projected", "projector", "cls@8",
+    "mean@8", each with an optional "+normalized"); several, "cls@4,cls@8,cls", have scores of each
+    at once, the last the encoder's own `rule`. `image_size`: the side of the input in pixels;
+    `dtype` the type of the parameters in memory, whatever it is on disk. `frames`: an encoder of
+    clips of so many frames (V-JEPA 2 and 2.1), `Encoder.preprocess_clip`; a still image is then a
+    clip of it alone.
 
     No code of a checkpoint is run, no pickle is opened, and no question is asked.
 
@@ -78,6 +79,9 @@ def load_encoder(
     height, width = preprocess.usual_size
     with of_file(stated or folder) if image_size is None else nullcontext():
         config.grid(height, width)
+    if family.projector and any(r and r.pool == "projector" for r in (*inner, rule)):
+        stored = stored_shapes(reading.weight_files(folder))
+        config = family.projector(read_json(folder / "config.json"), config, stored)
     rule = rule or family.rule(config)
     for each in (*inner, rule):
         each.check(config)

@@ -11,11 +11,13 @@ class Stored:
     """One parameter of ours as a checkpoint stores it: its tensors' names and shapes.
 
     `assemble` makes our array of theirs, in order; `disassemble` makes theirs of ours, exactly.
+    `wide`: theirs are read as float64, whatever ours will be, as sums are made of them.
     """
 
     shapes: dict[str, tuple[int, ...]]
     assemble: Callable[..., np.ndarray] = lambda x: x
     disassemble: Callable[[np.ndarray], Sequence[np.ndarray]] = lambda x: [x]
+    wide: bool = False
 
 
 def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> dict[str, Stored]:

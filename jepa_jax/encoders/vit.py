@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from jepa_jax.encoders.blocks import AttentionPool, Block, norm_of
 from jepa_jax.encoders.layers import Linear, along_last
 from jepa_jax.encoders.positions import sincos
+from jepa_jax.encoders.projector import Projector
 from jepa_jax.encoders.vit_config import Grid, ViTConfig
 from jepa_jax.products import product
 
@@ -50,6 +51,7 @@ class ViT(nnx.Module):
         self.projection = (
             Linear(width, config.projection, bias=False) if config.projection else None
         )
+        self.projector = Projector(width, config.projector) if config.projector else None
 
     def tokens(self, image: Pixels) -> Float[Array, "t d"]:
         """The tokens entering the first block: CLS, registers, patches."""

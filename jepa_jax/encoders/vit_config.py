@@ -3,6 +3,7 @@
 import dataclasses
 
 from jepa_jax.encoders.activations import ACTIVATIONS
+from jepa_jax.encoders.projector import ProjectorConfig
 
 Grid = tuple[int, int]  # Rows and columns of patches.
 
@@ -26,6 +27,7 @@ class ViTConfig:
     besides, its query is used as it is learned, and no MLP follows. `rms_norm`: all norms divide by
     the root mean square, without a mean or a bias. `patch_norm`: projected patches are normed
     before they get positions. `sincos_positions`: positions are computed, for any grid.
+    `projector`: what was trained behind the pooled token, where an embedding goes through it.
     """
 
     image_size: int
@@ -58,6 +60,7 @@ class ViTConfig:
     attention_pool: bool = False
     plain_pool: bool = False
     rms_norm: bool = False
+    projector: ProjectorConfig | None = None
 
     def __post_init__(self):
         for name in (
@@ -94,8 +97,11 @@ class ViTConfig:
             raise ValueError(
                 f"with `sincos_positions`, `width` must be a multiple of 4, got {self.width}"
             )
-        if self.rms_norm and self.projection:
-            raise ValueError("`rms_norm` with a `projection` has no null directions in closed form")
+        if self.rms_norm and (self.projection or self.projector):
+            raise ValueError(
+                "`rms_norm` with a `projection` or a `projector` has no null directions in closed "
+                "form"
+            )
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"`activation` must be one of {sorted(ACTIVATIONS)}, got {self.activation!r}"

@@ -64,10 +64,21 @@ def read_parameters(
     eight_bits: dict[Path, dict[str, np.ndarray]] = {}
     return {
         ours: stored.assemble(
-            *(_read(there[prefix + name], dtype, eight_bits) for name in stored.shapes)
+            *(
+                _read(there[prefix + name], np.float64 if stored.wide else dtype, eight_bits)
+                for name in stored.shapes
+            )
         )
         for ours, stored in wanted.items()
     }
+
+
+def stored_shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors in safetensors `files` by their names, from the headers alone.
+
+    Raises `ValueError` as `read_parameters` on a file that is none.
+    """
+    return {name: tensor.shape for name, tensor in _headers(files).items()}
 
 
 def _headers(files: Iterable[Path]) -> dict[str, _Tensor]:

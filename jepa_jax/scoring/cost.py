@@ -3,7 +3,7 @@
 import dataclasses
 
 from jepa_jax.encoders.cost import vjp_flops
-from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.embedding import EmbeddingRule, null_count
 from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.estimators.corrected import Corrected
 from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
@@ -65,12 +65,14 @@ def cost_of(
     kept = config.depth * (2 * tokens * w if config.recompute else block)
     passing = chunk * (block + 3 * weights) + block + weights
     exact = isinstance(estimator, Exact | Corrected)
-    held = k * d if exact else 0
+    # A projector may be much wider than what is live of it; of other rules, nearly all is.
+    live = k - null_count(config, rule) if rule.pool == "projector" else k
+    held = live * d if exact else 0
     factor = k * (3 * BLOCK + 6 * k) if exact else 0
     return Cost(
         k=k,
         d=d,
-        vjps=cost_in_vjps(estimator, k, d),
+        vjps=cost_in_vjps(estimator, live, d),
         flops_a_vjp=vjp_flops(config, rule, height, width),
         rows=_FLOAT * held,
         memory=_FLOAT * (held + factor + kept + passing),

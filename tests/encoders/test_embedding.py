@@ -13,6 +13,7 @@ from typechecked import unchecked
 
 from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.embedding import EmbeddingRule
+from jepa_jax.encoders.projector import ProjectorConfig
 from jepa_jax.encoders.vit_config import ViTConfig
 
 CONFIG = ViTConfig(
@@ -36,7 +37,8 @@ def check_null_directions(config: ViTConfig, rule: EmbeddingRule, count: int) ->
 
     @jax.jit
     def both(x):
-        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x))
+        token = embeddings.embed_token(model, rule, model.tokens(x))
+        return jax.jacrev(embed)(x), embeddings.null_basis(model, rule, embed(x), token)
 
     jacobian, null = map(np.asarray, both(image))
     jacobian = jacobian.reshape(-1, image.size)
@@ -67,6 +69,49 @@ def test_null_directions_are_null_and_all_there_are(rule, count):
     check_null_directions(CONFIG, EmbeddingRule.parse(rule), count)
 
 
+# Outputs of the layers, which of them have biases, the token, and by what the output is bounded: of
+# a width of 24, 22 are live of a CLS token, 23 of a mean of normed tokens.
+PROJECTORS = {
+    "narrow": ((40, 12), (True, True), "cls", 12),
+    "from a token": ((40, 30), (True, True), "cls", 22),
+    "from a mean": ((40, 30), (True, True), "mean", 23),
+    "from a layer": ((14, 40, 18), (True, True, True), "cls", 14),
+    "from a layer, no bias": ((14, 40, 18), (True, False, False), "cls", 14),
+}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("name", "normalized"),
+    [
+        ("narrow", True),
+        ("from a token", False),
+        ("from a mean", True),
+        ("from a layer", True),
+        ("from a layer, no bias", True),
+    ],
+)
+def test_null_directions_of_a_projector(name, normalized):
+    """A normalised embedding's besides, unless itself takes one of them: it lies in none where a
+    layer's output is widened without a bias."""
+    widths, biases, token, live = PROJECTORS[name]
+    # GELU, which leaves all units of a narrow layer some slope; with ReLU, by luck.
+    straight = "no bias" in name
+    activated = (False, *[True] * (len(widths) - 2)) if straight else (True,) * (len(widths) - 1)
+    projector = ProjectorConfig(widths, biases, activated, "relu" if straight else "gelu", token)
+    config = dataclasses.replace(CONFIG, depth=1, projection=None, projector=projector)
+    own = widths[-1] - live
+    count = own + (normalized and (own == 0 or straight))
+    check_null_directions(config, EmbeddingRule("projector", normalized=normalized), count)
+
+
+def test_null_directions_of_a_wide_projector_need_the_token():
+    projector = ProjectorConfig((40, 30), (True, True), (True,))
+    config = dataclasses.replace(CONFIG, projection=None, projector=projector)
+    with pytest.raises(ValueError, match="of 'projector' need `token`, got None"):
+        embeddings.null_basis(random_model(config), EmbeddingRule("projector"), jnp.zeros(30))
+
+
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     ("projection", "normalized", "count"),
@@ -92,7 +137,7 @@ def test_null_directions_of_norms_without_a_mean(rule, count):
     check_null_directions(config, EmbeddingRule.parse(rule), count)
 
 
-FORMS = "must be one of 'cls', 'mean', 'projected', 'cls@N', 'mean@N'"
+FORMS = "must be one of 'cls', 'mean', 'projected', 'projector', 'cls@N', 'mean@N'"
 ANYTHING = st.one_of(st.none(), st.booleans(), st.integers(-2, 10**7), st.just("8"), st.just(3.0))
 
 
@@ -119,14 +164,16 @@ def test_a_rule_is_written_as_what_reads_back_or_is_none(pool, layer, projected,
 
 
 @pytest.mark.parametrize("unit", ["", "+normalized"])
-@pytest.mark.parametrize("name", ["cls", "mean", "projected", "cls@1", "mean@24", "cls@999999"])
+@pytest.mark.parametrize("name", ["cls", "mean", "projected", "projector", "cls@1", "mean@24"])
 def test_every_form_is_a_rule_written_so(name, unit):
     assert str(EmbeddingRule.parse(name + unit)) == name + unit
 
 
 @pytest.mark.parametrize(
     "text",
-    "|CLS|cls@|projected@3|cls + normalized|cls@-1|cls@0|cls@08|cls@\u0663|cls\n".split("|"),
+    "|CLS|cls@|projected@3|projector@3|cls + normalized|cls@-1|cls@0|cls@08|cls@\u0663|cls\n".split(
+        "|"
+    ),
 )
 def test_an_unknown_rule_lists_the_forms(text):
     with pytest.raises(ValueError, match=FORMS):

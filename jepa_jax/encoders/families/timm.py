@@ -1,9 +1,9 @@
 """Vision transformers in timm's layout: config.json has `architecture` and `pretrained_cfg`.
 
 DINO v1, DINOv2, DINOv3, EUPE, I-JEPA, MAE and supervised ones, and what libraries built on timm
-train, stable-pretraining and LeJEPA among them: a backbone below `backbone.`, its projector left
-out. The embedding is the checkpoint's pooling (`global_pool`): the CLS token, or the mean of the
-patch tokens.
+train, stable-pretraining and LeJEPA among them: a backbone below `backbone.`, and a projector
+beside it. The embedding is the checkpoint's pooling (`global_pool`): the CLS token, or the mean of
+the patch tokens; or what the projector makes of that.
 """
 
 import dataclasses
@@ -13,10 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from jepa_jax.checked_json import Fields, checked
-from jepa_jax.encoders import stored_tensors
+from jepa_jax.encoders import stored_projector, stored_tensors
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.family import Facts, Family
-from jepa_jax.encoders.hub_config import Channels, CountOrNone, Ratio, Side, Width
+from jepa_jax.encoders.hub_config import Activation, Channels, CountOrNone, Ratio, Side, Width
+from jepa_jax.encoders.projector import ProjectorConfig
+from jepa_jax.encoders.stored_projector import Shapes, StoredLayer
 from jepa_jax.encoders.stored_tensors import Stored
 from jepa_jax.encoders.torchvision_processor import TorchvisionProcessor
 from jepa_jax.encoders.vit_config import ViTConfig
@@ -39,6 +41,17 @@ _SIZES: dict[str, tuple[int, int, int, float]] = {
     "giant": (1408, 40, 16, 48 / 11),
     "7b": (4096, 40, 32, 2),
 }
+_PREFIXES = (
+    "",
+    "backbone.",
+    "model.",
+    "encoder.",
+    "model.backbone.",
+    "backbone.teacher.",
+    "model.backbone.teacher.",
+)
+# stable-pretraining's, of a teacher and alone, and that of LeJEPA's own example.
+_PROJECTORS = ("projector.teacher.", "projector.", "proj.")
 _FILTERS = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
 
 
@@ -111,16 +124,21 @@ class _Hub(Fields):
     global_pool: Literal["token", "avg"] | None = None
     model_args: _Arguments = _Arguments()
     pretrained_cfg: _Pretrained = _Pretrained()
+    # Of ours: a checkpoint says nothing of the modules that have no tensors.
+    projector_activation: Activation = "relu"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Config(ViTConfig):
-    """Beside the shape, how it is stored: by the class of timm's that DINOv3 has (`eva`), and
-    whether position embeddings have a row for the CLS token."""
+class TimmConfig(ViTConfig):
+    """Beside the shape, how it is stored: by the class of timm's that DINOv3 has (`eva`), whether
+    position embeddings have a row for the CLS token, and the projector's layers, beside a backbone
+    with the prefix `backbone`."""
 
     eva: bool = False
     cls_position: bool = True
     pool: Literal["token", "avg"] = "token"
+    backbone: str = ""
+    projector_layers: tuple[StoredLayer, ...] = ()
 
 
 def _first(*values: Any) -> Any:
@@ -150,7 +168,7 @@ def config(hub: dict) -> ViTConfig:
     norm_pooled = _first(own.fc_norm, own.use_fc_norm, False if eva or gap else pool == "avg")
     bias = _first(own.qkv_bias, bool(name["biased"]) or not eva)
     hidden = int(width * (own.mlp_ratio or ratio))
-    return _Config(
+    return TimmConfig(
         image_size=own.img_size or fields.pretrained_cfg.input_size[1],
         patch_size=own.patch_size or int(name["patch"]),
         width=width,
@@ -175,7 +193,7 @@ def config(hub: dict) -> ViTConfig:
 
 def parameters(c: ViTConfig) -> dict[str, Stored]:
     """Our parameter names to the checkpoint's."""
-    assert isinstance(c, _Config)
+    assert isinstance(c, TimmConfig)
     tree = {
         "patch": stored_tensors.patches("patch_embed.proj", c.patch_size, c.channels, c.width),
         "blocks": {str(i): _block(f"blocks.{i}", c) for i in range(c.depth)},
@@ -190,10 +208,40 @@ def parameters(c: ViTConfig) -> dict[str, Stored]:
         rows = patches + (int(c.cls_token) if c.cls_position else 0)
         lacking = patches + int(c.cls_token) - rows
         tree["positions"] = stored_tensors.batched("pos_embed", rows, c.width, zero_rows=lacking)
-    return stored_tensors.flatten(tree)
+    flat = {ours: _under(c.backbone, s) for ours, s in stored_tensors.flatten(tree).items()}
+    if c.projector_layers:
+        tree = {"projector": stored_projector.parameters(c.projector_layers)}
+        flat |= stored_tensors.flatten(tree)
+    return flat
 
 
-def _block(name: str, c: _Config) -> dict:
+def projector(hub: dict, c: ViTConfig, shapes: Shapes) -> ViTConfig:
+    """With the projector that is stored beside the backbone; as it was where there is none."""
+    assert isinstance(c, TimmConfig)
+    known = "patch_embed.proj.weight"
+    backbone = next((p for p in _PREFIXES if p + known in shapes), "")
+    beside = "model." if backbone.startswith("model.backbone.") else ""
+    stems = [beside + stem for stem in _PROJECTORS]
+    stem = next((s for s in stems if any(name.startswith(s) for name in shapes)), None)
+    if stem is None:
+        return c
+    layers, activated = stored_projector.read_layers(shapes, stem, c.width, head=f"{backbone}head")
+    shape = ProjectorConfig(
+        widths=tuple(layer.outputs for layer in layers),
+        biases=stored_projector.biases(layers),
+        activated=activated,
+        activation=checked(_Hub, hub).projector_activation,
+        pool="cls" if c.pool == "token" else "mean",
+    )
+    return dataclasses.replace(c, backbone=backbone, projector_layers=layers, projector=shape)
+
+
+def _under(prefix: str, stored: Stored) -> Stored:
+    shapes = {prefix + name: shape for name, shape in stored.shapes.items()}
+    return dataclasses.replace(stored, shapes=shapes)
+
+
+def _block(name: str, c: TimmConfig) -> dict:
     w, hidden = c.width, c.mlp_width
     scale1, scale2 = ("gamma_1", "gamma_2") if c.eva else ("ls1.gamma", "ls2.gamma")
     if c.eva and c.gated_mlp:
@@ -248,8 +296,14 @@ FAMILY = Family(
     config=config,
     parameters=parameters,
     rule=lambda c: EmbeddingRule("cls" if getattr(c, "pool", "token") == "token" else "mean"),
-    ignored=(r"mask_token", r"head\..*", r"projector\..*", r"sigreg\..*", r"probe\..*"),
-    prefixes=("", "backbone.", "model.", "encoder."),
+    # Beside a backbone: what trains it, and what a training measures of it.
+    ignored=(
+        r"(.*backbone\.)?(mask_token|head\..*)",
+        r"(model\.)?(projector|proj|predictor|sigreg|visreg|probe)\..*",
+        r"(model\.)?backbone\.student\..*",
+        r"(model\.)?callbacks_(modules|metrics)\..*",
+    ),
+    prefixes=_PREFIXES,
     published={
         "timm/vit_small_patch16_224.dino": _published("vit_small_patch16_224", 224, "token"),
         "timm/vit_base_patch16_224.dino": _published("vit_base_patch16_224", 224, "token"),
@@ -268,4 +322,5 @@ FAMILY = Family(
         "timm/vit_base_patch16_dinov3_qkvb.eupe": Facts("control", "FAIR, non-commercial"),
     },
     processor=processor,
+    projector=projector,
 )
