@@ -39,9 +39,9 @@ class Family:
     default configuration. `facts`: beginnings of those names to what is known of them; the longest
     that fits holds. `processor`: what prepares images where config.json itself says how. `clips`:
     as `config`, for clips of so many frames. `conversion`: what makes safetensors of the published
-    files, which are pickles of their authors' own code, where `transformers` has no such class. `projector`:
-    the configuration with the projector that lies beside the encoder, from config.json, the
-    configuration without, and the shapes of all stored tensors.
+    files, which are pickles of their authors' own code, where `transformers` has no such class.
+    `projector`: the configuration with the projector that lies beside the encoder, from
+    config.json, the configuration without, and the shapes of all stored tensors.
     """
 
     name: str
