@@ -235,6 +235,14 @@ def test_the_site_has_what_pages_link_to(tmp_path, monkeypatch):
     )
 
 
+def test_the_site_begins_as_the_readme_does():
+    readme, index = (ROOT / "README.md").read_text(), site.rewritten(ROOT / "docs" / "index.md")
+    beginning = readme[: readme.index("\n```")].rstrip()
+    assert index.startswith(beginning)
+    assert "screenshot.png" in beginning
+    assert ROOT / "benchmarks/report/results/screenshot.png" in site.links(ROOT / "docs/index.md")
+
+
 def test_examples_become_blocks_of_code():
     assert fenced("Doubles.\n\n>>> double(\n...     2\n... )\n4\n\nAnd so on.\n") == (
         "Doubles.\n\n```pycon\n>>> double(\n...     2\n... )\n4\n```\n\nAnd so on.\n"

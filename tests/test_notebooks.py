@@ -26,4 +26,4 @@ def test_a_notebook_has_its_outputs_and_is_small(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) >= 4
+    assert len(NOTEBOOKS) >= 6

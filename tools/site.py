@@ -24,6 +24,8 @@ DOCS = ROOT / "docs"
 COMMANDS = "reference/command_line.md"
 # ![text](target "title") and [text](target#anchor); the text may hold a picture.
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\])\(([^)\s#]+)(#[^)\s]*)?([^)]*)\)")
+# In a page: here comes what the README says before its first heading or block.
+BEGINNING = "<!-- The README's beginning. -->"
 _FENCED = re.compile(r"(^ *```.*?^ *```)", re.MULTILINE | re.DOTALL)
 
 
@@ -56,8 +58,22 @@ def links(page: Path) -> list[Path]:
             found.append((page.parent / match[2]).resolve())
         return ""
 
-    outside_fences(lambda text: _LINK.sub(collect, text), page.read_text())
+    outside_fences(lambda text: _LINK.sub(collect, text), source(page))
     return found
+
+
+def source(page: Path) -> str:
+    """A page as it is written, the README's beginning where it is to be."""
+    text = page.read_text()
+    if BEGINNING not in text:
+        return text
+    beginning = re.split(r"^(?:## |```)", (ROOT / "README.md").read_text(), flags=re.MULTILINE)[0]
+
+    def moved(match: re.Match[str]) -> str:
+        target = match[2] if ":" in match[2] else relpath(match[2], page.parent.relative_to(ROOT))
+        return f"{match[1]}({target}{match[3] or ''}{match[4]})"
+
+    return text.replace(BEGINNING, _LINK.sub(moved, beginning).rstrip())
 
 
 def rewritten(page: Path) -> str:
@@ -77,7 +93,7 @@ def rewritten(page: Path) -> str:
         return f"{text}({place}{anchor}{title})"
 
     # In fences first: `['id']` below a prompt is no link.
-    examples_fenced = outside_fences(fenced, page.read_text())
+    examples_fenced = outside_fences(fenced, source(page))
     return outside_fences(lambda text: _LINK.sub(rewrite, text), examples_fenced)
 
 

@@ -24,6 +24,8 @@ from jepa_jax.store.files import put
 _DIGESTS = b"jepa_jax.digests"
 # More than a footer of ours has.
 _FOOTER = 1 << 15
+# Rows from which on threads bring more than they cost.
+_MANY = 50_000
 # What PyArrow raises on a file that is not as it was written.
 _DAMAGE = (
     *(pa.ArrowException, OSError, ValueError, TypeError, KeyError),
@@ -49,7 +51,7 @@ def read_table(
         there = list(digests or file.schema_arrow.names)
         names = [name for name in there if name not in without] if columns is None else [*columns]
         names += [name for name in optional if name in there and name not in names]
-        table = file.read(names)
+        table = file.read(names, use_threads=file.metadata.num_rows > _MANY)
         missing = [name for name in names if name not in table.column_names]
         if missing:
             raise ValueError(f"it has no column {missing[0]!r}")
@@ -149,18 +151,23 @@ def _kind(type: pa.DataType) -> str:
 
 def _parts(array: pa.Array) -> Iterator[np.ndarray]:
     """The arrays of numbers that a column is."""
-    yield array.is_valid().to_numpy(zero_copy_only=False)
+    whole = array.null_count == 0
+    yield np.ones(len(array), bool) if whole else array.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_list(array.type):
         yield _filled(pc.call_function("list_value_length", [array]))
         yield from _parts(array.flatten())
     elif pa.types.is_string(array.type):
-        filled = pc.fill_null(array, "").cast(pa.binary())
-        yield _filled(pc.call_function("binary_length", [filled]))
-        yield np.frombuffer(b"".join(filled.to_pylist()), np.uint8)
+        # As they lie in memory: no object a text.
+        _, offsets, data = (array if whole else pc.fill_null(array, "")).buffers()
+        ends = np.frombuffer(offsets or b"\0" * 4, np.int32)[array.offset :][: len(array) + 1]
+        yield np.diff(ends)
+        yield np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
     else:
         yield _filled(array)
 
 
 def _filled(array: pa.Array) -> np.ndarray:
     """Numbers or truth values, 0 where there is none."""
-    return pc.fill_null(array, pa.scalar(0).cast(array.type)).to_numpy(zero_copy_only=False)
+    if array.null_count:
+        array = pc.fill_null(array, pa.scalar(0).cast(array.type))
+    return array.to_numpy(zero_copy_only=False)

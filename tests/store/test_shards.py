@@ -1,13 +1,16 @@
 """A shard is what was written, or an error that names it."""
 
+import hashlib
 import os
 import random
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tables import row
 
+from jepa_jax.store import shards
 from jepa_jax.store.folder import shard_path
 from jepa_jax.store.schema import schema
 from jepa_jax.store.shards import (
@@ -128,3 +131,17 @@ def test_a_folder_whose_name_is_no_utf8(tmp_path):
         1,
         schema(()).names,
     )
+
+
+def test_a_digest_of_texts_is_of_their_bytes_however_they_lie_in_memory():
+    texts = ["ab", None, "", "\N{LATIN SMALL LETTER E WITH ACUTE}", "ab"]
+    data = [(text or "").encode() for text in texts]
+    found = hashlib.blake2b(f"string {len(texts)}".encode(), digest_size=8)
+    found.update(np.array([text is not None for text in texts]).tobytes())
+    found.update(np.array([len(part) for part in data], np.int32).tobytes())
+    found.update(b"".join(data))
+    column = pa.array(["before", *texts, "after"])
+    for lying in ([texts], [texts[:2], texts[2:]], [[], texts]):
+        chunks = pa.chunked_array([pa.array(part, pa.string()) for part in lying])
+        assert shards._digest(chunks) == found.hexdigest()
+    assert shards._digest(pa.chunked_array([column.slice(1, 5)])) == found.hexdigest()
