@@ -31,7 +31,8 @@ _CONVERT = (
 _FROM_STATE = (
     "`model.load_state_dict(torch.load(PATH, weights_only=True))` of the model in `transformers`, "
     "then `model.save_pretrained(NEW_FOLDER)`; of one made by timm, "
-    "`timm.models.save_for_hf(model, NEW_FOLDER, safe_serialization=True)`"
+    "`timm.models.save_for_hf(model, NEW_FOLDER, safe_serialization=True)`; of LeJEPA or "
+    "stable-pretraining, docs/families.md has the lines"
 )
 
 
