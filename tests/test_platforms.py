@@ -24,7 +24,7 @@ from jepa_jax.encoders.preprocessing import Preprocess
 from jepa_jax.encoders.projector import ProjectorConfig
 from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.precisions import PRECISIONS, Precision
-from jepa_jax.scoring.precision import matmul_precision
+from jepa_jax.scoring.numerics import matmul_precision
 
 PLATFORMS = ("cuda", "tpu")
 PREPROCESS = Preprocess(PillowProcessor.of("ViTImageProcessor", {}), {})

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.writing import write_checkpoint
 from jepa_jax.training.config import Training
 from jepa_jax.training.digits import Digits, load_digits

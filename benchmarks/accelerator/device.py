@@ -11,7 +11,7 @@ from benchmarks.accelerator.timing import error_of, seconds_of
 from jepa_jax.precisions import PRECISIONS
 from jepa_jax.products import product
 from jepa_jax.scoring.known_answers import check_device
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 from jepa_jax.xla import default_device, jit
 
 

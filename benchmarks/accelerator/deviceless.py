@@ -76,7 +76,7 @@ def compile_for(topology, scorer, plan, side: int, precision):
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
     from jepa_jax.scoring.keys import keys_of
-    from jepa_jax.scoring.precision import numerics
+    from jepa_jax.scoring.numerics import numerics
 
     mesh = Mesh(np.array(topology.devices), ("batch",))
     count = plan.batch * len(topology.devices)

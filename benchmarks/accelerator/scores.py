@@ -20,11 +20,11 @@ from benchmarks.accelerator.subjects import SUBJECTS, encoder_of, images_of
 from benchmarks.accelerator.timing import error_of, seconds_of
 from benchmarks.shared.sketches import random_sketch
 from jepa_jax import Exact, Scorer
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.encoder import Encoder
+from jepa_jax.encoders.vjp_flops import vjp_flops
 from jepa_jax.precisions import Precision
 from jepa_jax.scoring.keys import keys_of
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 from jepa_jax.xla import jit
 
 SKETCH = 32

@@ -11,7 +11,7 @@ from jepa_jax.encoders.families import FAMILIES
 from jepa_jax.encoders.family import full_config
 from jepa_jax.encoders.pillow_processor import PillowProcessor
 from jepa_jax.encoders.preprocessing import Preprocess
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.writing import write_checkpoint
 from jepa_jax.training.trainer import initial_model
 

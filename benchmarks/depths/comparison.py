@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.shared.package_images import real_photograph
 from jepa_jax import Exact, Projection, Scorer, load_encoder
-from jepa_jax.encoders.cost import vjp_flops
+from jepa_jax.encoders.vjp_flops import vjp_flops
 
 ESTIMATORS = {"exact": Exact(), "projection": Projection()}
 

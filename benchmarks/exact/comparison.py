@@ -93,7 +93,7 @@ def set_aside(failed: dict[str, str]) -> list[str]:
 def compare(folder: Path, repeats: int) -> dict:
     """Every implementation in turn, `repeats` times, after the sweeps."""
     from jepa_jax import Exact, Scorer, load_encoder
-    from jepa_jax.encoders.cost import vjp_flops
+    from jepa_jax.encoders.vjp_flops import vjp_flops
 
     encoder = load_encoder(folder)
     side = encoder.image_size

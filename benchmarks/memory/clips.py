@@ -11,9 +11,9 @@ from benchmarks.memory.planned import SKETCH, memory_of_shape, sketch
 from benchmarks.shared.processes import measure
 from jepa_jax import Lanczos, Projection, Sketch, jacobian
 from jepa_jax.encoders import embedding as embeddings
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.families import vjepa2
 from jepa_jax.encoders.parameters import abstract_model, parameter_count
+from jepa_jax.encoders.vjp_flops import vjp_flops
 from jepa_jax.scoring.batch_sizes import make_plan
 
 FRAMES = 16

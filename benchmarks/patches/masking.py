@@ -14,7 +14,7 @@ from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators import volume as volumes
 from jepa_jax.estimators.shares import pooled, shares_of_rows
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 
 COUNTS = (24, 48, 96)
 MASKS = ("own mean", "grey")

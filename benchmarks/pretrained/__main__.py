@@ -70,7 +70,7 @@ def seconds(args: argparse.Namespace) -> None:
     from benchmarks.pretrained.accuracy import COUNTS
     from benchmarks.pretrained.recording import read, said_of
     from jepa_jax import load_encoder
-    from jepa_jax.scoring.precision import numerics
+    from jepa_jax.scoring.numerics import numerics
 
     stem = args.out / f"{args.name}-{said_of(args.jacobians)['image_size']}"
     before = json.loads(stem.with_suffix(".json").read_text())

@@ -15,7 +15,7 @@ from jepa_jax.atomic_files import replace, replace_text
 from jepa_jax.data import Record, UnreadableImage
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators.sketch.measurement import measure
-from jepa_jax.scoring.precision import Precision, numerics
+from jepa_jax.scoring.numerics import Precision, numerics
 
 _COVARIATE, _SAID = "covariate ", "recording.json"
 

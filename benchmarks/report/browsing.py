@@ -71,8 +71,8 @@ def run(rows: int) -> dict:
 def _pages(scores: Path) -> dict:
     from starlette.testclient import TestClient
 
-    from jepa_jax.browse.rows import Rows
     from jepa_jax.browse.server import application
+    from jepa_jax.browse.table_rows import Rows
     from jepa_jax.report.pictures import Where
 
     def seconds(work) -> float:

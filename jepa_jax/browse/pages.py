@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jepa_jax.browse.rows import Overview, Rows
+from jepa_jax.browse.table_rows import Overview, Rows
 from jepa_jax.browse.view import PAGE, SHOWS, STATUS, View
 from jepa_jax.report.facts import FACTS
 from jepa_jax.report.page_files import page

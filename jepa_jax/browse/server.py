@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jepa_jax.browse.pages import image_page, list_page, message_page
 from jepa_jax.browse.pictures import LARGE, SMALL, Pictures
-from jepa_jax.browse.rows import Rows
+from jepa_jax.browse.table_rows import Rows
 from jepa_jax.browse.view import View
 from jepa_jax.error_lines import first_line
 from jepa_jax.report.page_files import served_policy

@@ -3,7 +3,7 @@
 from jepa_jax.calibration.calibration import Calibration, load_calibration
 from jepa_jax.calibration.choosing import Candidate
 from jepa_jax.calibration.measuring import calibrate
-from jepa_jax.calibration.precisions import (
+from jepa_jax.calibration.precision_agreement import (
     Compared,
     choose_precision,
     compare_precisions,

@@ -23,7 +23,7 @@ from jepa_jax.estimators.sketch.measurement import (
 from jepa_jax.scoring.batch_scorer import BatchScorer
 from jepa_jax.scoring.engines import MapEngine
 from jepa_jax.scoring.keys import keys_of
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 from jepa_jax.scoring.rows import prepare
 from jepa_jax.scoring.stream import MOST_SIZES
 from jepa_jax.xla import jit

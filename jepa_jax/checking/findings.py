@@ -27,7 +27,7 @@ from jepa_jax.estimators.exact import Exact
 from jepa_jax.precisions import PRECISIONS
 from jepa_jax.scoring.affordable import TooDear, too_dear
 from jepa_jax.scoring.cost import cost_of
-from jepa_jax.scoring.precision import is_faster, numerics
+from jepa_jax.scoring.numerics import is_faster, numerics
 from jepa_jax.scoring.scorer import Scorer
 from jepa_jax.xla import default_device
 

@@ -36,8 +36,8 @@ def browse(
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ValueError(f"browse needs {', '.join(missing)}: pip install 'jepa-jax[browse]'")
-        from jepa_jax.browse.rows import Rows
         from jepa_jax.browse.server import Server
+        from jepa_jax.browse.table_rows import Rows
         from jepa_jax.report.pictures import Where
 
         command.stopped = "closed"

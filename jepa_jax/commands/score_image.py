@@ -188,7 +188,7 @@ def _estimator(encoder: Any, asked: Asked, method: str, precision: str) -> Any:
 
 def _corrected(within: Place | None) -> Any:
     """By the line that the folder's scores were corrected by."""
-    from jepa_jax.commands.precisions import line_of
+    from jepa_jax.commands.precision_auto import line_of
     from jepa_jax.estimators import Corrected
     from jepa_jax.store.manifest import read_manifest
 

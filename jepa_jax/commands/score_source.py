@@ -10,7 +10,7 @@ from jepa_jax.commands.automatic import automatic, count_of
 from jepa_jax.commands.estimators import check_one_embedding, make_estimator, read_calibration
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import check_settings, open_images, share_of, split_store
-from jepa_jax.commands.precisions import Settled, check_asked, settle
+from jepa_jax.commands.precision_auto import Settled, check_asked, settle
 from jepa_jax.commands.score_words import closing, say_changed
 from jepa_jax.commands.terminal import Progressing, say, warn_of_idle_gpu
 from jepa_jax.object_stores import Place
@@ -250,7 +250,7 @@ def _where(wanted: Wanted, engine: Any) -> tuple[int | None, int | None, str]:
 
 
 def _say_start(wanted: Wanted, encoder: Any, settled: Settled, where: str, engine: Any) -> None:
-    from jepa_jax.scoring.precision import precision_in_words
+    from jepa_jax.scoring.numerics import precision_in_words
 
     products = precision_in_words(settled.precision)
     if engine is not None:

@@ -11,8 +11,8 @@ from jepa_jax.data.pixels import image_from_array
 from jepa_jax.data.record import Record, UnreadableImage
 from jepa_jax.data.sources.clips import Clips
 from jepa_jax.data.sources.filelist import FileList, ListFile
-from jepa_jax.data.sources.folder import Folder
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
+from jepa_jax.data.sources.image_folder import Folder
 from jepa_jax.data.sources.npz import Npz
 from jepa_jax.data.sources.parquet import Parquet
 from jepa_jax.data.sources.shuffled import Shuffled

@@ -12,9 +12,9 @@ from typing import IO, Any
 from PIL import Image, ImageFile, ImageOps
 
 from jepa_jax.data import kinds, png
-from jepa_jax.data.files import open_regular
 from jepa_jax.data.memory import DECODING
 from jepa_jax.data.pixels import has_alpha, to_rgb, too_large
+from jepa_jax.data.readable import open_regular
 from jepa_jax.data.record import UnreadableImage, is_storage_error
 from jepa_jax.data.stored_files import StoredFile
 from jepa_jax.object_stores import Address

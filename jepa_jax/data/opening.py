@@ -16,8 +16,8 @@ from jepa_jax.data.patterns import is_pattern, matches
 from jepa_jax.data.record import Record, writable_id
 from jepa_jax.data.sources.clips import Clips
 from jepa_jax.data.sources.filelist import FileList, ListFile
-from jepa_jax.data.sources.folder import IMAGE, Folder, kind_of_file
 from jepa_jax.data.sources.hub import DatasetFolder, DatasetRows, HubDataset
+from jepa_jax.data.sources.image_folder import IMAGE, Folder, kind_of_file
 from jepa_jax.data.sources.npz import Npz
 from jepa_jax.data.sources.parquet import Parquet
 from jepa_jax.data.sources.shuffled import Shuffled

@@ -9,7 +9,7 @@ from jepa_jax.data import kinds
 from jepa_jax.data.left_out import LeftOut, Tally, as_lines
 from jepa_jax.data.patterns import pattern_for
 from jepa_jax.data.record import writable_id
-from jepa_jax.data.sources.folder import IMAGE, Folder
+from jepa_jax.data.sources.image_folder import IMAGE, Folder
 from jepa_jax.data.sources.parquet import Parquet
 
 # Tables are looked into where they lie beside other kinds; of many, so many.

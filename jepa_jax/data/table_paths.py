@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from jepa_jax.data.decoding import decode
-from jepa_jax.data.files import file_stamp
+from jepa_jax.data.readable import file_stamp
 from jepa_jax.data.record import UnreadableImage
 from jepa_jax.object_stores import Address, Place
 

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.files import open_regular
 from jepa_jax.data.pixels import too_large
+from jepa_jax.data.readable import open_regular
 from jepa_jax.data.record import UnreadableImage
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m2ts", ".ogv")

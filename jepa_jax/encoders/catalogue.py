@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 
 from jepa_jax.checked_json import read_json
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import null_count
 from jepa_jax.encoders.families import FAMILIES, find_family
 from jepa_jax.encoders.family import Facts, full_config
 from jepa_jax.encoders.loading import EMBEDDED
 from jepa_jax.encoders.parameters import parameter_count
+from jepa_jax.encoders.vjp_flops import vjp_flops
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jepa_jax.encoders import embedding as embeddings
 from jepa_jax.encoders.blocks import Block
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.layers import LayerNorm, along_last, standardize_with_scale
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.vit_config import Grid
 from jepa_jax.primitive import with_derivative
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from jepa_jax import linalg
 from jepa_jax.encoders.layers import LayerNorm, RMSNorm
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.vit_config import Grid, ViTConfig
 
 _PATTERN = re.compile(

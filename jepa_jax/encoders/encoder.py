@@ -16,7 +16,7 @@ from jepa_jax.encoders.covariates import covariates
 from jepa_jax.encoders.embedding import EmbeddingRule
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.preprocessing import Preprocess
-from jepa_jax.encoders.vit import Pixels, ViT
+from jepa_jax.encoders.vision_transformer import Pixels, ViT
 from jepa_jax.xla import check_reductions
 
 

@@ -3,7 +3,7 @@
 from flax import nnx
 
 from jepa_jax.encoders.encoder import Encoder
-from jepa_jax.encoders.vit import Pixels
+from jepa_jax.encoders.vision_transformer import Pixels
 from jepa_jax.jacobian_operator import Jacobian, Jacobians, jacobian
 
 

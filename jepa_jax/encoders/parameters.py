@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.vit_config import ViTConfig
 
 _DTYPES = ("float32", "float64", "bfloat16", "float16")

@@ -12,7 +12,7 @@ import numpy as np
 from jepa_jax.data import open_source
 from jepa_jax.data.image_facts import image_facts
 from jepa_jax.scoring import Scorer
-from jepa_jax.scoring.precision import matmul_precision
+from jepa_jax.scoring.numerics import matmul_precision
 from jepa_jax.xla import jit
 
 _IMAGES = 32

@@ -9,11 +9,11 @@ import numpy as np
 
 from jepa_jax.object_stores import Place
 from jepa_jax.report import words
-from jepa_jax.report.comparison import Comparison, compare
 from jepa_jax.report.labels import read_labels
 from jepa_jax.report.page_files import check_path, page, write_page
 from jepa_jax.report.payload import Dictionary, pack, pack_pictures
 from jepa_jax.report.pictures import Where, find_pictures
+from jepa_jax.report.run_comparison import Comparison, compare
 from jepa_jax.report.statistics import relation
 from jepa_jax.store.manifest import differing_settings, incomparable_settings
 from jepa_jax.store.table import ScoreTable, read_scores, read_stamps

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jepa_jax.atomic_files import replace
-from jepa_jax.data.files import open_regular
+from jepa_jax.data.readable import open_regular
 from jepa_jax.report import words
 from jepa_jax.report.spreadsheets import FORMULAS
 from jepa_jax.store.folder import check_apart

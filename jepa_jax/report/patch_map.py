@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from jepa_jax.atomic_files import replace
-from jepa_jax.data.files import open_regular
+from jepa_jax.data.readable import open_regular
 from jepa_jax.store.folder import check_apart
 from jepa_jax.version import __version__
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from jepa_jax.atomic_files import create, remove_leftovers
-from jepa_jax.data.files import file_stamp, open_regular
+from jepa_jax.data.readable import file_stamp, open_regular
 from jepa_jax.data.record import original_name
 from jepa_jax.object_stores import is_address
 from jepa_jax.store.folder import check_apart

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jepa_jax.data.files import open_regular
+from jepa_jax.data.readable import open_regular
 from jepa_jax.data.record import original_name
 from jepa_jax.data.sources.tar import TAR_EXTENSIONS
 from jepa_jax.object_stores import Place, place

@@ -16,7 +16,7 @@ from jepa_jax.scoring.batch_sizes import FLOPS_CORE, Plan
 from jepa_jax.scoring.cores import available_cores
 from jepa_jax.scoring.cost import Cost, cost_of
 from jepa_jax.scoring.devices import Devices
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 from jepa_jax.xla import default_device, jit
 
 # A run is saved score by score, and says how long it will take when some are done: one that takes

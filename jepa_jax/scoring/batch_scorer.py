@@ -22,7 +22,7 @@ from jepa_jax.scoring.cores import share_cores
 from jepa_jax.scoring.devices import Devices
 from jepa_jax.scoring.keys import keys_of
 from jepa_jax.scoring.known_answers import check_device
-from jepa_jax.scoring.precision import matmul_precision, numerics
+from jepa_jax.scoring.numerics import matmul_precision, numerics
 from jepa_jax.scoring.scores import Scores, map_columns
 from jepa_jax.scoring.workers import Workers
 

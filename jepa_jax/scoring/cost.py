@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import EmbeddingRule, null_count
 from jepa_jax.encoders.vit_config import ViTConfig
+from jepa_jax.encoders.vjp_flops import vjp_flops
 from jepa_jax.estimators.corrected import Corrected
 from jepa_jax.estimators.estimate import Estimator, cost_in_vjps
 from jepa_jax.estimators.exact import Exact

@@ -19,7 +19,7 @@ from jepa_jax.estimators.volume import volume
 from jepa_jax.precisions import Precision
 from jepa_jax.products import product
 from jepa_jax.scoring.devices import Devices
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 
 # The largest error allowed, relative to the largest entry: of sums in float32, and of attention,
 # whose products' operands are rounded.

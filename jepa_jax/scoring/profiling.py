@@ -19,7 +19,7 @@ from jepa_jax.atomic_files import replace_text
 from jepa_jax.encoders.encoder_jacobian import jacobian_of
 from jepa_jax.estimators.estimate import cost_in_vjps
 from jepa_jax.scoring.batch_scorer import BatchScorer
-from jepa_jax.scoring.precision import numerics
+from jepa_jax.scoring.numerics import numerics
 from jepa_jax.scoring.stages import OF_READERS, PREPROCESSING, READING, ROW, SCORES, clocked
 
 # JAX's trace is of the first so many seconds of a run: it takes memory and gigabytes of disk.

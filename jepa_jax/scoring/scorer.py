@@ -13,7 +13,7 @@ class Scorer(BatchScorer):
     """JEPA-SCOREs of images by one encoder and one estimator.
 
     `precision`: "highest" (float32 matrix products), "tf32", "bf16", "tf32x3" or "bf16x3": what the
-    encoder's products are of (`jepa_jax.scoring.precision.matmul_precision`).
+    encoder's products are of (`jepa_jax.scoring.numerics.matmul_precision`).
     `batch_size` images are computed at once on each device, and `chunk` cotangents for each image
     (defaults: by the platform and the sizes). `devices`: of this process, so many (default: all, or
     the one that `jax.default_device` is set to); each has the parameters and computes its own

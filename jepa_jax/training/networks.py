@@ -1,7 +1,7 @@
 """Small encoders to train from scratch: a multilayer perceptron and a residual network, in NNX.
 
-The vision transformer is `jepa_jax.encoders.vit`. All map one input, without a batch dimension, to
-one embedding, and none has a layer whose output depends on the batch.
+The vision transformer is `jepa_jax.encoders.vision_transformer`. All map one input, without a batch
+dimension, to one embedding, and none has a layer whose output depends on the batch.
 """
 
 import dataclasses

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.encoders.parameters import abstract_model, fill
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.vit_config import ViTConfig
 from jepa_jax.training.checkpoints import Checkpoints
 from jepa_jax.training.weighted_objective import Objective, evaluate

@@ -9,7 +9,7 @@ from flax import nnx
 
 from jepa_jax.atomic_files import remove_leftovers, replace, replace_text
 from jepa_jax.checked_json import read_json
-from jepa_jax.encoders.vit import ViT
+from jepa_jax.encoders.vision_transformer import ViT
 from jepa_jax.encoders.writing import write_checkpoint
 from jepa_jax.store.folder import check_apart, check_ours
 from jepa_jax.training.checkpoints import Checkpoints

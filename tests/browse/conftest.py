@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="package")
 def rows(folder):
     pytest.importorskip("duckdb")
-    from jepa_jax.browse.rows import Rows
+    from jepa_jax.browse.table_rows import Rows
 
     opened = Rows(folder)
     yield opened

@@ -137,8 +137,8 @@ def test_a_damaged_shard_is_a_page_that_says_so(tmp_path):
     from starlette.testclient import TestClient
     from tables import row, write_folder
 
-    from jepa_jax.browse.rows import Rows
     from jepa_jax.browse.server import application
+    from jepa_jax.browse.table_rows import Rows
     from jepa_jax.report.pictures import Where
 
     folder = write_folder(tmp_path / "s", [row(str(i), float(i)) for i in range(8)])

@@ -20,7 +20,7 @@ def manifest(out):
 
 @pytest.fixture
 def no_fast_products(monkeypatch):
-    monkeypatch.setattr("jepa_jax.scoring.precision.cpu_multiplies_bf16", lambda: False)
+    monkeypatch.setattr("jepa_jax.scoring.numerics.cpu_multiplies_bf16", lambda: False)
 
 
 def test_the_precisions_are_the_library_s():

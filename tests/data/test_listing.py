@@ -6,7 +6,7 @@ from image_files import png, write
 
 from jepa_jax.data import open_source
 from jepa_jax.data.listing import Listing
-from jepa_jax.data.sources import folder
+from jepa_jax.data.sources import image_folder as folder
 
 
 def test_what_is_kept_comes_back_in_order_to_several_readers(monkeypatch):

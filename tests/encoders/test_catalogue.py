@@ -6,10 +6,10 @@ import pytest
 from flax import nnx
 
 from jepa_jax.encoders.catalogue import catalogue
-from jepa_jax.encoders.cost import vjp_flops
 from jepa_jax.encoders.embedding import EmbeddingRule, embed
 from jepa_jax.encoders.parameters import abstract_model
 from jepa_jax.encoders.vit_config import ViTConfig
+from jepa_jax.encoders.vjp_flops import vjp_flops
 
 ENTRIES = {entry.name: entry for entry in catalogue()}
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tables import row, write_folder
 
 from jepa_jax.data import open_source
-from jepa_jax.data.files import file_stamp
+from jepa_jax.data.readable import file_stamp
 from jepa_jax.report.html import ReportSettings, write_report
 from jepa_jax.report.payload import unpack
 from jepa_jax.report.thumbnails import make_thumbnails

@@ -14,11 +14,11 @@ from PIL import Image
 
 from jepa_jax.clip_frames import FRAMES
 from jepa_jax.data.decoding import MAX_PIXELS, count_frames, decode, decode_frames
-from jepa_jax.data.files import file_stamp
 from jepa_jax.data.kinds import SHARD_NAMES
 from jepa_jax.data.left_out import LeftOut, Tally
+from jepa_jax.data.readable import file_stamp
 from jepa_jax.data.record import Record, UnreadableImage, broken, writable_id
-from jepa_jax.data.sources.folder import IMAGE, Found, walk
+from jepa_jax.data.sources.image_folder import IMAGE, Found, walk
 from jepa_jax.data.videos import NEEDED, VIDEOS, can_read_videos, decode_video, index_video
 
 # Files that are a clip wherever they lie; others are, in a subfolder, frames of one.

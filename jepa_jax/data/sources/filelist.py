@@ -13,8 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from jepa_jax.data.decoding import MAX_PIXELS, decode
-from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.left_out import LeftOut, Tally
+from jepa_jax.data.readable import file_stamp, open_regular
 from jepa_jax.data.record import Record, writable_id
 from jepa_jax.object_stores import Address, Place, is_address, place
 

@@ -21,11 +21,11 @@ from jepa_jax.data.columns import (
     python_values,
 )
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.files import stamp_of
 from jepa_jax.data.left_out import LeftOut
+from jepa_jax.data.readable import stamp_of
 from jepa_jax.data.record import Record
 from jepa_jax.data.row_ids import RowIds
-from jepa_jax.data.sources.folder import Folder, is_dataset
+from jepa_jax.data.sources.image_folder import Folder, is_dataset
 from jepa_jax.data.table_paths import TablePaths
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.files import open_regular, stamp_of
 from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.pixels import image_from_array
+from jepa_jax.data.readable import open_regular, stamp_of
 from jepa_jax.data.record import Record, broken, is_storage_error, writable_id
 
 

@@ -23,8 +23,8 @@ from jepa_jax.data.columns import (
     python_values,
 )
 from jepa_jax.data.decoding import MAX_PIXELS
-from jepa_jax.data.files import Readable, open_regular, readable, stamp_of
 from jepa_jax.data.left_out import LeftOut
+from jepa_jax.data.readable import Readable, open_regular, readable, stamp_of
 from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
 from jepa_jax.data.row_ids import RowIds
 from jepa_jax.data.table_paths import TablePaths

@@ -16,8 +16,8 @@ from PIL import Image
 
 from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS, decode
-from jepa_jax.data.files import Readable, open_regular, readable, stamp_of
 from jepa_jax.data.left_out import LeftOut, Tally
+from jepa_jax.data.readable import Readable, open_regular, readable, stamp_of
 from jepa_jax.data.record import Record, UnreadableImage, broken, is_storage_error, writable_id
 from jepa_jax.data.sources.tar_index import indexed
 from jepa_jax.data.sources.tar_links import Links

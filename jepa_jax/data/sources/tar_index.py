@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tarfile import BLOCKSIZE, ENCODING, HeaderError, TarInfo
 from typing import IO
 
-from jepa_jax.data.files import open_regular
+from jepa_jax.data.readable import open_regular
 from jepa_jax.object_stores import Address, Place
 
 _VERSION = b"v1.2 "

@@ -7,7 +7,7 @@ import posixpath
 import threading
 from typing import NamedTuple
 
-from jepa_jax.data.files import Readable
+from jepa_jax.data.readable import Readable
 from jepa_jax.data.record import UnreadableImage
 from jepa_jax.data.sources.tar_members import DAMAGE, content, members, open_tar, refuse_large
 

@@ -22,7 +22,7 @@ from tarfile import (
 )
 from typing import IO, cast
 
-from jepa_jax.data.files import Readable, open_regular
+from jepa_jax.data.readable import Readable, open_regular
 from jepa_jax.data.record import UnreadableImage
 
 DAMAGE = (TarError, OSError, EOFError, zlib.error, ValueError, OverflowError)

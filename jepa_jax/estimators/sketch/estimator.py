@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from jepa_jax.estimators.estimate import Estimate
 from jepa_jax.estimators.shares import shares_of_rows
-from jepa_jax.estimators.sketch.features import SPECTRUM, features
+from jepa_jax.estimators.sketch.covariate_features import SPECTRUM, features
 from jepa_jax.jacobian_operator import Jacobian
 
 

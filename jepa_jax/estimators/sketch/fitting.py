@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jepa_jax.estimators import settings
+from jepa_jax.estimators.sketch.covariate_features import SPECTRUM
 from jepa_jax.estimators.sketch.estimator import SketchCalibration
-from jepa_jax.estimators.sketch.features import SPECTRUM
 from jepa_jax.estimators.sketch.measurement import FEWEST, Measurement, choose_and_restrict, measure
 from jepa_jax.jacobian_operator import Jacobian
 

@@ -7,7 +7,7 @@ import pytest
 from known import matrix_with_spectrum
 
 from jepa_jax import Exact, Sketch, SketchSamples, jacobian
-from jepa_jax.estimators.sketch.features import features
+from jepa_jax.estimators.sketch.covariate_features import features
 from jepa_jax.estimators.sketch.fitting import _conformal_limit
 from jepa_jax.estimators.sketch.measurement import Measurement, measure, restrict
 

@@ -22,7 +22,7 @@ from jepa_jax.estimators.sketch.fitting import spearman
 from jepa_jax.precisions import PRECISIONS, Precision
 from jepa_jax.scoring.affordable import check_affordable
 from jepa_jax.scoring.batch_scorer import BatchScorer
-from jepa_jax.scoring.precision import is_faster
+from jepa_jax.scoring.numerics import is_faster
 from jepa_jax.scoring.rows import prepare
 
 

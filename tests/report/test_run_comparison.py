@@ -10,10 +10,10 @@ from image_files import BLUE, RED, png
 from scipy.stats import spearmanr
 from tables import row, write_folder
 
-from jepa_jax.report.comparison import compare
 from jepa_jax.report.comparison_page import write_comparison
 from jepa_jax.report.payload import unpack
 from jepa_jax.report.pictures import Where
+from jepa_jax.report.run_comparison import compare
 from jepa_jax.store.table import ScoreTable
 
 EVIL = "</script><img src=x onerror=alert(1)>\x1b[31m\n=1+1.png"

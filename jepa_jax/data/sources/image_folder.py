@@ -12,9 +12,9 @@ from typing import Any
 
 from jepa_jax.data import kinds
 from jepa_jax.data.decoding import MAX_PIXELS, decode
-from jepa_jax.data.files import file_stamp, open_regular
 from jepa_jax.data.left_out import LeftOut, Tally
 from jepa_jax.data.listing import Listing
+from jepa_jax.data.readable import file_stamp, open_regular
 from jepa_jax.data.record import (
     Record,
     UnreadableImage,

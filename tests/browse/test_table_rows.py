@@ -105,7 +105,7 @@ def test_columns_of_any_name_and_numbers_that_are_none(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from jepa_jax.browse.rows import Rows
+    from jepa_jax.browse.table_rows import Rows
 
     folder = write_folder(tmp_path / "s", [row(str(i), float(i)) for i in range(4)])
     shard = folder / "scores-000000.parquet"
@@ -124,7 +124,7 @@ def test_columns_of_any_name_and_numbers_that_are_none(tmp_path):
 
 def test_what_a_run_adds_is_seen(tmp_path):
     pytest.importorskip("duckdb")
-    from jepa_jax.browse.rows import Rows
+    from jepa_jax.browse.table_rows import Rows
 
     more = write_folder(tmp_path / "more", [row(str(i), float(i)) for i in range(8)])
     folder = write_folder(tmp_path / "s", [row(str(i), float(i)) for i in range(4)])
@@ -138,7 +138,7 @@ def test_what_a_run_adds_is_seen(tmp_path):
 
 def test_folders_that_are_none(tmp_path):
     pytest.importorskip("duckdb")
-    from jepa_jax.browse.rows import Rows
+    from jepa_jax.browse.table_rows import Rows
     from jepa_jax.object_stores import Address
 
     with pytest.raises(FileNotFoundError, match="not a folder of scores"):

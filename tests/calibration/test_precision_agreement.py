@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jepa_jax.calibration import Compared, choose_precision, faster_precisions
-from jepa_jax.calibration.precisions import _in_turn
+from jepa_jax.calibration.precision_agreement import _in_turn
 from jepa_jax.precisions import PRECISIONS
 from jepa_jax.scoring.scores import Scores
 
@@ -53,9 +53,9 @@ def test_a_target_that_no_precision_has_is_refused(target):
 
 
 def test_no_precision_is_worth_comparing_where_none_is_faster(monkeypatch):
-    monkeypatch.setattr("jepa_jax.scoring.precision.cpu_multiplies_bf16", lambda: False)
+    monkeypatch.setattr("jepa_jax.scoring.numerics.cpu_multiplies_bf16", lambda: False)
     assert faster_precisions("cpu") == []
-    monkeypatch.setattr("jepa_jax.scoring.precision.cpu_multiplies_bf16", lambda: True)
+    monkeypatch.setattr("jepa_jax.scoring.numerics.cpu_multiplies_bf16", lambda: True)
     assert faster_precisions("cpu") == ["bf16", "bf16x3"]
     assert faster_precisions("gpu") == list(PRECISIONS[1:])
 
