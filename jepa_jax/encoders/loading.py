@@ -64,7 +64,8 @@ def load_encoder(
         raise ValueError(f"`embedding` must be a text or an EmbeddingRule, got {embedding!r}")
     folder = EMBEDDED if str(name_or_path) == "embedded" else reading.find(name_or_path)
     family, config = read_config(folder / "config.json", frames)
-    # All that is small is read and checked before the weights.
+    # All that is small is read and checked before the weights; that there are any, before that.
+    weights = reading.weight_files(folder)
     stated = processor_file(folder, video=family.clips is not None)
     preprocess = load_preprocess(
         folder,
@@ -80,13 +81,13 @@ def load_encoder(
     with of_file(stated or folder) if image_size is None else nullcontext():
         config.grid(height, width)
     if family.projector and any(r and r.pool == "projector" for r in (*inner, rule)):
-        stored = stored_shapes(reading.weight_files(folder))
+        stored = stored_shapes(weights)
         config = family.projector(read_json(folder / "config.json"), config, stored)
     rule = rule or family.rule(config)
     for each in (*inner, rule):
         each.check(config)
     arrays = read_parameters(
-        reading.weight_files(folder),
+        weights,
         family.parameters(config),
         family.ignored,
         family.prefixes,

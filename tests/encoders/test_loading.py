@@ -151,6 +151,14 @@ def test_a_missing_file_is_named(folder, missing):
         load_encoder(folder)
 
 
+def test_of_a_folder_with_a_pickle_that_is_said_first(folder):
+    for name in ("preprocessor_config.json", "model.safetensors"):
+        (folder / name).unlink()
+    (folder / "best.pth").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"but best\.pth: a pickle.*convert it"):
+        load_encoder(folder)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
