@@ -28,7 +28,7 @@ def replace(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     path = check_local(path)
     _refuse_special(path)
-    with _temporary(path.parent, write) as temporary:
+    with _temporary(path, write) as temporary:
         os.replace(temporary, path)
 
 
@@ -38,7 +38,7 @@ def create(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises `FileExistsError` where anything has that name, a link to nothing included.
     """
     path = check_local(path)
-    with _temporary(path.parent, write) as temporary:
+    with _temporary(path, write) as temporary:
         try:
             os.link(temporary, path)
         except OSError as error:
@@ -93,9 +93,10 @@ def check_local(path: str | os.PathLike[str] | Address) -> Path:
 
 
 @contextlib.contextmanager
-def _temporary(folder: Path, write: Callable[[IO[bytes]], object]) -> Iterator[str]:
-    """The name of a new file in `folder` with what `write` writes, removed at the end."""
-    name = os.path.join(folder, f".jepa-jax-{os.urandom(8).hex()}.tmp")
+def _temporary(path: Path, write: Callable[[IO[bytes]], object]) -> Iterator[str]:
+    """The name of a new file beside `path` with what `write` writes, removed at the end; what the
+    file system refuses is said of `path`."""
+    name = os.path.join(path.parent, f".jepa-jax-{os.urandom(8).hex()}.tmp")
     try:
         with os.fdopen(os.open(name, _flags(), 0o666), "wb") as file:
             _lock(file.fileno())
@@ -105,6 +106,10 @@ def _temporary(folder: Path, write: Callable[[IO[bytes]], object]) -> Iterator[s
             if os.name == "nt":  # What is open cannot be moved there.
                 file.close()
             yield name
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, name):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
     finally:
         with contextlib.suppress(OSError):
             os.unlink(name)

@@ -82,8 +82,9 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, write):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = os.listdir(tmp_path)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as raised:
         write(tmp_path / "a", fails)
+    assert raised.value.filename == str(tmp_path / "a")  # Not that of what was being written.
     assert os.listdir(tmp_path) == before
     assert not before or (tmp_path / "a").read_text() == "before"
 

@@ -76,6 +76,12 @@ def calibrate(
     )
     if not at_any_cost:
         check_affordable(scorer, why="a calibration scores images exactly: ")
+    there = opened.count()
+    if there is not None and min(there, limit or there) < FEWEST:
+        raise ValueError(
+            f"a calibration needs at least {FEWEST} images, {opened.name} has "
+            f"{min(there, limit or there)}"
+        )
     run = Measuring(scorer) if engine is None else Elsewhere(scorer, engine)
     ids, passed_over, rank = [], 0, 0
     kept: list[np.ndarray] = []  # The images, where their sketches need another precision.
@@ -99,7 +105,7 @@ def calibrate(
             )
 
     if on_start is not None:
-        on_start(images, 0)
+        on_start(min(images, there or images, limit or images), 0)
     most = max(1, min(_MOST_COTANGENTS, (encoder.embedding_size - 2) // 2))
     cotangents, parts = choose_and_restrict(measured(), most, seed)
     for i, (sketch, covariates) in enumerate(run.at_precision(kept, cotangents)):

@@ -54,6 +54,8 @@ def compare(
                 on_start=progress.start,
                 on_row=progress.advance,
             )
+        for run in written.unfinished:
+            say(f"note: {run}", "yellow")
         if written.lacks:
             say(f"note: {written.lacks}", "yellow")
         say(

@@ -55,6 +55,8 @@ def report(
             written = write_report(
                 scores, out, settings, on_start=progress.start, on_row=progress.advance
             )
+        if written.unfinished:
+            say(f"note: {written.unfinished}", "yellow")
         if written.lacks:
             say(f"note: {written.lacks}", "yellow")
         say(

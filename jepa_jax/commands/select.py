@@ -122,6 +122,8 @@ def select(
             conditional=conditional,
         )
         selected = choose(table, choice, label_from=labels)
+        if table.unfinished:
+            say(f"note: {table.unfinished}", "yellow")
         say(_summary(selected, failed))
         if out is not None:
             export.write_selection(out, table, selected.chosen, selected.labels, paths=paths)
@@ -133,10 +135,13 @@ def select(
             _transfer(selected, folder, link=link_to is not None, yes=yes)
         if out is None and folder is None:
             # Names are written as they are, never wrapped or coloured; a terminal would obey some.
-            names = export.names(table, selected.chosen, paths=paths)
+            names = export.list_names(table, selected.chosen, paths=paths)
             if sys.stdout.isatty():
                 names = [spelled(name) for name in names]
-            sys.stdout.write(export.text_list(names, null=null))
+            listed = export.text_list(names, null=null)
+            sys.stdout.flush()
+            sys.stdout.buffer.write(listed.encode("utf-8", "surrogateescape"))
+            sys.stdout.buffer.flush()
 
 
 def _rule(table, labels: str, *, reference: Path | None, rate: str, side: str, **given):

@@ -28,14 +28,15 @@ _FACTS = ("encoder", "device", "version", "started")
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """A comparison that was written: its size in bytes, images with a score in both, pictures, and
-    what it lacks."""
+    """A comparison that was written: its size in bytes, images with a score in both, pictures, what
+    it lacks, and which runs are `unfinished`, in words."""
 
     path: Path
     bytes: int
     both: int
     pictures: int
     lacks: str
+    unfinished: tuple[str, ...] = ()
 
 
 def write_comparison(
@@ -80,7 +81,8 @@ def write_comparison(
         pictures |= {places[row]: picture for row, picture in made.items()}
         lacks = lacks or lack
     html = _render(found, a, b, labels, pictures, lacks, title)
-    return Compared(path, write_page(path, html), found.both, len(pictures), lacks)
+    runs = [f"{t.folder} is {t.unfinished}" for t in tables if t.unfinished]
+    return Compared(path, write_page(path, html), found.both, len(pictures), lacks, tuple(runs))
 
 
 def _other_files(found: Comparison, a: ScoreTable, b: ScoreTable) -> np.ndarray:
@@ -170,6 +172,7 @@ def _run(table: ScoreTable) -> dict[str, Any]:
     return {
         "folder": str(table.folder),
         "rows": len(table),
+        "unfinished": table.unfinished,
         "source": table.settings.get("source", ""),
         "encoder": table.facts.get("encoder", "an encoder not named"),
         "started": str(table.facts.get("started", ""))[:10],

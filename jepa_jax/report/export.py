@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jepa_jax.atomic_files import replace, replace_text
+from jepa_jax.data.record import original_name
 from jepa_jax.report.spreadsheets import csv_line, is_formula
 from jepa_jax.report.uids import uid_array, uids_of
 from jepa_jax.store.folder import check_apart
@@ -53,7 +54,8 @@ def write_selection(
     check_format(path)
     suffix = path.suffix.lower()
     if suffix == ".txt":
-        replace_text(path, text_list(names(table, chosen, paths=paths)))
+        text = text_list(list_names(table, chosen, paths=paths))
+        replace(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
         return
     rows = _rows(table, chosen, labels)
     if suffix == ".npy":
@@ -99,6 +101,13 @@ def names(table: ScoreTable, chosen: np.ndarray, *, paths: bool = False) -> list
     """The ids of the rows chosen, or the files that hold them."""
     column = table.rows["source" if paths else "id"]
     return column.filter(pa.array(chosen)).to_pylist()
+
+
+def list_names(table: ScoreTable, chosen: np.ndarray, *, paths: bool = False) -> list[str]:
+    """`names` as they go into a list: paths with the bytes that the files' names have, which need
+    not be text (`surrogateescape`), so that the list names the files themselves."""
+    found = names(table, chosen, paths=paths)
+    return [original_name(name) for name in found] if paths else found
 
 
 def text_list(names: list[str], *, null: bool = False) -> str:

@@ -58,13 +58,15 @@ class ReportSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """A report that was written: its size in bytes, rows and pictures, and what it lacks."""
+    """A report that was written: its size in bytes, rows and pictures, what it lacks, and whether
+    its run is `unfinished`, in words."""
 
     path: Path
     bytes: int
     rows: int
     pictures: int
     lacks: str
+    unfinished: str = ""
 
 
 def write_report(
@@ -111,7 +113,8 @@ def write_report(
         settings.label_from,
         settings.title,
     )
-    return Written(path, write_page(path, render(contents)), len(table), len(pictures), lacks)
+    size = write_page(path, render(contents))
+    return Written(path, size, len(table), len(pictures), lacks, table.unfinished)
 
 
 def _alike(

@@ -112,6 +112,7 @@ def render(contents: Contents) -> str:
         scored=int(scored.sum()),
         pictures=len(pictures),
         lacks=contents.lacks,
+        unfinished=table.unfinished,
         findings=found,
         command=command,
         histogram=histogram,

@@ -100,6 +100,23 @@ class RunStatus:
         return status
 
 
+def unfinished(out: Place, rows: int) -> str:
+    """What a folder of so many rows lacks whose last run is not at its end, in words; "" of any
+    other, and where nothing is known of a run.
+
+    Rows are made in the source's order, so what is missing is no random part of it.
+    """
+    status = RunStatus.read(out)
+    if status is None or status.state == "finished":
+        return ""
+    how = {"running": "is still running", "killed": "was killed", "failed": "has failed"}
+    of = "" if status.total is None else f" of {status.total:,}"
+    what = f"{rows:,}{of} rows are there"
+    if status.doing == "refining":
+        what += ", not all of them scored again that are to be"
+    return f"unfinished: the run {how.get(status.state, 'was stopped')}; {what}"
+
+
 def read_status(out: Place) -> dict[str, Any]:
     """The file's content as it is; empty where there is none that can be read."""
     try:

@@ -12,6 +12,7 @@ from jepa_jax.object_stores import Place, place
 from jepa_jax.store.files import each
 from jepa_jax.store.folder import shard_paths
 from jepa_jax.store.manifest import read_manifest
+from jepa_jax.store.run_status import unfinished
 from jepa_jax.store.schema import HASH, LONG, STAMP
 from jepa_jax.store.shards import column_names, count_rows, read_table
 
@@ -38,6 +39,11 @@ class ScoreTable:
 
     def __len__(self) -> int:
         return self.rows.num_rows
+
+    @cached_property
+    def unfinished(self) -> str:
+        """What the folder lacks because its run is not at its end, in words; "" of a whole one."""
+        return unfinished(self.folder, len(self))
 
     @cached_property
     def ids(self) -> list[str]:

@@ -130,8 +130,11 @@ def test_the_compared_random_methods_are_close_to_the_real_ones(calibration, enc
 def test_errors(calibration, encoder, tmp_path):
     with pytest.raises(ValueError, match="`images` must be at least 16, got 3"):
         calibrate(encoder, records(70), images=3)
-    with pytest.raises(ValueError, match="at least 16 images, records gave 9"):
-        calibrate(encoder, records(10, broken=(1,)), images=20)
+    with pytest.raises(ValueError, match="at least 16 images, records has 10"):
+        calibrate(encoder, records(10, broken=tuple(range(10)), log=(read := [])), images=20)
+    assert not read  # Before anything is scored.
+    with pytest.raises(ValueError, match="at least 16 images, records gave 15"):
+        calibrate(encoder, records(16, broken=(1,)), images=20, batch_size=4)
     with pytest.raises(FileNotFoundError, match=r"no calibration\.safetensors"):
         load_calibration(tmp_path)
     calibration.save(tmp_path)

@@ -3,14 +3,17 @@
 import csv
 import io
 import json
+import os
 import tarfile
 
 import numpy as np
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
+from command_line import invoke
 from tables import row, write_folder
 
+from jepa_jax.data.record import writable_id
 from jepa_jax.report import read_scores, write_selection
 from jepa_jax.report.export import formulas, names, text_list
 from jepa_jax.report.uids import UID_DTYPE, uid_array, uids_of
@@ -38,6 +41,20 @@ def test_csv_keeps_every_digit_and_any_name(table, tmp_path):
     assert [r["jepa_score"] for r in rows] == ["0.1", "-2.0", ""]
     assert [r["status"] for r in rows] == ["ok", "ok", "unreadable"]
     assert [r["label"] for r in rows] == ["x", "", "x"]
+
+
+def test_a_list_of_paths_names_the_files_themselves(tmp_path):
+    """Names that are no text, and others that look like what is written for those."""
+    files = [b"bad\xff.png", b"bad\\xff.png", b"plain.png"]
+    sources = [writable_id(os.fsdecode(name)) for name in files]
+    rows = [row(source, -1.0, source=source) for source in sources]
+    folder = write_folder(tmp_path / "scores", rows)
+    every = np.ones(3, bool)
+    write_selection(tmp_path / "s.txt", read_scores(folder), every, np.array([""] * 3), paths=True)
+    assert (tmp_path / "s.txt").read_bytes().splitlines() == files
+    listed = invoke("select", folder, "--top", 3, "--paths", "--null")
+    assert listed.exit_code == 0, listed.stderr
+    assert listed.stdout_bytes.split(b"\0") == [*files, b""]
 
 
 def test_csv_is_read_back_whatever_an_id_holds(tmp_path):
