@@ -106,6 +106,14 @@ def test_targets_of_make_are_there():
     assert {"demo", "test", "docs"} <= named <= targets
 
 
+def test_extras_are_installed_into_the_environment_that_the_commands_are_of():
+    text = "\n".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    calls = re.findall(r"(\S*pip) install ([^\n`]*\[[^\n`]*)", text)
+    assert len(calls) > 5
+    assert {pip.lstrip("(`") for pip, _ in calls} == {".venv/bin/pip"}
+    assert [what for _, what in calls if "jepa-jax[" in what] == []
+
+
 def test_ruff_is_the_same_everywhere():
     extras = (ROOT / "pyproject.toml").read_text()
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()

@@ -125,8 +125,14 @@ def select(
         if table.unfinished:
             say(f"note: {table.unfinished}", "yellow")
         say(_summary(selected, failed))
+        if selected.conditional is not None:
+            _warn_of_few(selected.conditional)
         if out is not None:
-            export.write_selection(out, table, selected.chosen, selected.labels, paths=paths)
+            export.write_selection(
+                *(out, table, selected.chosen, selected.labels),
+                conditional=selected.conditional,
+                paths=paths,
+            )
             say(f"written: {out}")
             if out.suffix.lower() == ".csv":
                 warn_of_formulas(export.formulas(table, selected.chosen, selected.labels))
@@ -209,17 +215,37 @@ def _similarity(text: str | None) -> float | None:
 
 
 def _summary(selected, failed: bool) -> str:
-    """How many are chosen, of how many, and what has no score."""
-    import numpy as np
-
-    scores = selected.table.scores[selected.chosen]
-    scores = scores[np.isfinite(scores)]
-    span = f", scores {scores.min():.6g} to {scores.max():.6g}" if len(scores) else ""
+    """How many are chosen, of how many, from which number to which, and what has no score."""
+    span = _span("scores", selected.table.scores[selected.chosen])
+    if selected.conditional is not None:
+        span = _span("conditional scores", selected.conditional[selected.chosen]) + span
     text = f"{int(selected.chosen.sum())} selected of {selected.scored} scored images{span}"
     missing = ", ".join(f"{n} {status}" for status, n in sorted(selected.failed.items()))
     if missing:
         text += f"; without a score: {missing} ({'included' if failed else '--failed adds them'})"
     return text
+
+
+def _span(what: str, values) -> str:
+    """', scores 0 to 1'; nothing without values."""
+    import numpy as np
+
+    values = values[np.isfinite(values)]
+    return f", {what} {values.min():.6g} to {values.max():.6g}" if len(values) else ""
+
+
+def _warn_of_few(conditional) -> None:
+    import numpy as np
+
+    from jepa_jax.report.conditional import FEW, K
+
+    count = int(np.isfinite(conditional).sum())
+    if count < FEW:
+        say(
+            f"warning: of {count} images the {K} nearest are a large part of all, not those of one "
+            f"kind: conditional scores mean little below {FEW} images",
+            "yellow",
+        )
 
 
 def _transfer(selected, folder: Path, *, link: bool, yes: bool) -> None:

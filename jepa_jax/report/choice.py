@@ -51,6 +51,8 @@ class Selected:
     """The rows taken (`chosen`, a mask of the `table`'s) and how many there were to take from.
 
     `scored`: rows considered that have a score; `failed`: rows considered without, by status.
+    `conditional`: the conditional score of every row of the table, NaN where it has none; None
+    where the choice was not made by it.
 
     >>> import pyarrow as pa
     >>> from jepa_jax.report import Amount, Bottom, Choice, ScoreTable, choose
@@ -67,6 +69,7 @@ class Selected:
     chosen: np.ndarray
     scored: int
     failed: dict[str, int]
+    conditional: np.ndarray | None = None
 
 
 def choose(
@@ -94,11 +97,13 @@ def choose(
     considered = _considered(table, labels, choice)
     scored = np.isfinite(table.scores)
     chosen = np.zeros(len(table), bool)
+    conditional = None
     if choice.rule is not None:
         by = labels if choice.per_label else None
         values = table.scores
         if choice.conditional:
-            values = conditional_score(values, _embeddings(table, "the conditional score is of"))
+            embeddings = _embeddings(table, "the conditional score is of")
+            values = conditional = conditional_score(values, embeddings)
             if not np.isfinite(values).any():
                 raise ValueError(
                     f"{table.folder}: the conditional score needs at least {K + 1} images that "
@@ -116,7 +121,8 @@ def choose(
         chosen = considered & ~chosen & scored
         chosen |= considered & ~scored & choice.failed
     failed = Counter(table.status[considered & ~scored].tolist())
-    return Selected(table, labels, chosen, int((considered & scored).sum()), dict(failed))
+    count = int((considered & scored).sum())
+    return Selected(table, labels, chosen, count, dict(failed), conditional)
 
 
 def _considered(table: ScoreTable, labels: np.ndarray, choice: Choice) -> np.ndarray:

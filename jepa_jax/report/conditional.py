@@ -6,6 +6,8 @@ from jaxtyping import Float
 # Rows of one block of similarities, and the images that neighbours are looked for among.
 _BLOCK, MOST_REFERENCES = 1024, 8192
 K = 20
+# Of fewer images than this the K nearest are a large part of all, not those of one kind.
+FEW = 5 * K
 
 
 def conditional_score(

@@ -32,13 +32,15 @@ def write_selection(
     chosen: np.ndarray,
     labels: np.ndarray,
     *,
+    conditional: np.ndarray | None = None,
     paths: bool = False,
     guarded: bool = False,
 ) -> None:
     """Writes the rows of the mask `chosen` to `path`, whole or not at all, by its extension.
 
     `.txt`: one id a line (`paths`: one path of a file a line). `.csv`, `.parquet`: all columns of
-    the scores but lists, and `label`; `guarded`: in a .csv, a text that a spreadsheet would take
+    the scores but lists, `label`, and `conditional_score` where `conditional` has one for every row
+    of the table (empty where it is NaN); `guarded`: in a .csv, a text that a spreadsheet would take
     for a formula has an apostrophe before it. `.npy`: DataComp's sorted `u8,u8` array of uids.
     Raises `ValueError` for other extensions and for what a format cannot hold.
 
@@ -57,7 +59,7 @@ def write_selection(
         text = text_list(list_names(table, chosen, paths=paths))
         replace(path, lambda file: file.write(text.encode("utf-8", "surrogateescape")))
         return
-    rows = _rows(table, chosen, labels)
+    rows = _rows(table, chosen, labels, conditional)
     if suffix == ".npy":
         uids = uid_array(_uids(rows))
         replace(path, lambda file: np.save(file, uids))
@@ -126,13 +128,23 @@ def text_list(names: list[str], *, null: bool = False) -> str:
     return "".join(name + end for name in names)
 
 
-def _rows(table: ScoreTable, chosen: np.ndarray, labels: np.ndarray) -> pa.Table:
-    """The rows chosen, with their labels where there are any."""
+def _rows(
+    table: ScoreTable,
+    chosen: np.ndarray,
+    labels: np.ndarray,
+    conditional: np.ndarray | None = None,
+) -> pa.Table:
+    """The rows chosen, with their labels and conditional scores where there are any."""
     rows = table.rows
+    added: dict[str, pa.Array] = {}
     if any(labels):
-        if "label" in rows.column_names:
-            rows = rows.drop_columns("label")
-        rows = rows.append_column("label", pa.array(labels.tolist(), pa.string()))
+        added["label"] = pa.array(labels.tolist(), pa.string())
+    if conditional is not None:
+        added["conditional_score"] = pa.array(conditional, mask=~np.isfinite(conditional))
+    for name, values in added.items():
+        if name in rows.column_names:
+            rows = rows.drop_columns(name)
+        rows = rows.append_column(name, values)
     return rows.filter(pa.array(chosen))
 
 

@@ -101,6 +101,7 @@ def render(contents: Contents) -> str:
         "highest": order[::-1][:_STRIP].tolist(),
         "maps": known_maps,
         "alone": _lowest(conditional),
+        "neighbours": neighbours.K,
         "groups": _members(groups),
     }
     return page(
@@ -126,7 +127,8 @@ def render(contents: Contents) -> str:
         groups=int(groups.max(initial=-1)) + 1,
         alike=alike,
         near=near,
-        has_conditional=bool(np.isfinite(conditional).any()),
+        conditionals=int(np.isfinite(conditional).sum()),
+        few=neighbours.FEW,
         neighbours=neighbours.K,
         most_references=neighbours.MOST_REFERENCES,
         known_relations=contents.copies is not None,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jepa_jax.estimators.methods import HOW
-from jepa_jax.report.conditional import K
+from jepa_jax.report.conditional import FEW, K
 from jepa_jax.report.perceptual_hashes import MOST_BITS
 from jepa_jax.report.statistics import ClassSummary, Failure, Relation
 
@@ -14,6 +14,7 @@ from jepa_jax.report.statistics import ClassSummary, Failure, Relation
 _STRONG, _FAR = 0.5, 1.0
 # Standard deviations below its neighbours' scores; of normal ones 1 in 700 is lower.
 _ALONE = 3.0
+_FEW_MEAN = f"Conditional scores mean little below {FEW} images."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,11 +153,16 @@ def _of_neighbours(conditional: np.ndarray) -> list[Finding]:
     if not len(far):
         return []
     verb = "scores" if len(far) == 1 else "score"
+    than, means = "images like them", "odd ones of their kind, whatever that kind scores."
+    count = int(np.isfinite(conditional).sum())
+    if count < FEW:
+        than = f"{K} nearest of {count} images"
+        means = f"of only {count} images those are a large part of all, not one kind. {_FEW_MEAN}"
     return [
         Finding(
-            f"{number(len(far), 'image')} {verb} far lower than the images like them",
+            f"{number(len(far), 'image')} {verb} far lower than the {than}",
             f"More than {_ALONE:g} standard deviations below the {K} images whose embeddings are "
-            "nearest: odd ones of their kind, whatever that kind scores.",
+            f"nearest: {means}",
             filter={"sort": "conditional"},
             command=("--conditional", "--between", "-inf", f"{-_ALONE:g}"),
             rows=_few(far),

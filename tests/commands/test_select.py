@@ -1,9 +1,14 @@
 """`jepa-jax select` as a user meets it."""
 
+import csv
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from command_line import invoke
 from tables import SETTINGS, row, write_folder
+
+from jepa_jax.report import conditional_score, read_scores
 
 
 def select(*arguments):
@@ -102,6 +107,42 @@ def test_files(scores, tmp_path):
     hashed = write_folder(tmp_path / "h", [row(f"t.parquet/{i:032x}", i * 1.0) for i in range(4)])
     assert select(hashed, "--top", 2, "--out", tmp_path / "s.npy").exit_code == 0
     assert np.load(tmp_path / "s.npy").tolist() == [(0, 2), (0, 3)]
+
+
+def test_by_the_conditional_score_which_is_said_and_listed(tmp_path):
+    """Scores on a line, neighbours those of like score; the last far below its own."""
+    vector = lambda i: np.float32([np.cos(i / 100), np.sin(i / 100)])
+    rows = [row(f"{i}.jpg", float(i), embedding=vector(i)) for i in range(100)]
+    rows.append(row("odd.jpg", 40.0, embedding=vector(99.5)))
+    rows.append(row("alone.jpg", 41.0, embedding=np.float32([0, 0])))
+    scores = write_folder(tmp_path / "many", rows, ("embedding",))
+    table = read_scores(scores)
+    expected = conditional_score(table.scores, np.stack([r["embedding"] for r in rows]))
+    command = (scores, "--conditional", "--two-sided", 2, "--out")
+    result = select(*command, tmp_path / "s.csv")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "s.csv").open(newline="") as file:
+        listed = {r["id"]: r["conditional_score"] for r in csv.DictReader(file)}
+    assert set(listed) < set(table.ids)
+    assert {id: float(text) for id, text in listed.items()} == {
+        id: expected[table.ids.index(id)] for id in listed
+    }
+    low, high = sorted(float(text) for text in listed.values())
+    assert (
+        f"102 scored images, conditional scores {low:.6g} to {high:.6g}, scores " in result.stderr
+    )
+    assert "warning" not in result.stderr
+    # What has none has an empty cell, and the list by the score itself no such column.
+    select(scores, "--conditional", "--top", 1, "--invert", "--out", tmp_path / "s.parquet")
+    kept = pq.read_table(tmp_path / "s.parquet").to_pylist()
+    assert [r["conditional_score"] for r in kept if r["id"] == "alone.jpg"] == [None]
+    select(scores, "--top", 1, "--out", tmp_path / "s.parquet")
+    assert "conditional_score" not in pq.read_schema(tmp_path / "s.parquet").names
+
+    few = write_folder(tmp_path / "few", rows[:99], ("embedding",))
+    assert "of 99 images the 20 nearest are a large part" in (
+        select(few, "--conditional", "--bottom", 1).stderr
+    )
 
 
 @pytest.mark.parametrize(

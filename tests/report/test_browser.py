@@ -155,7 +155,16 @@ def test_what_stands_lowest_among_images_like_it(page):
     from selenium.webdriver.support.select import Select
 
     assert len(texts(page, "#strip-alone .card")) == 24
+    # The number that the images are in order of, and the score beside it.
+    leads = [float(text.removesuffix(" sd")) for text in texts(page, "#strip-alone .value")]
+    assert leads == sorted(leads)
+    beside = texts(page, "#strip-alone .near")
+    assert beside[:2] == ["among its 20 nearest", "score 23.67 ± 1.50"]
+    assert texts(page, "#strip-lowest .near") == []
+    Select(one(page, "#f-sort")).select_by_value("-conditional")
+    assert texts(page, "#results .value")[0] == f"+{-leads[0]:.2f} sd"
     Select(one(page, "#f-sort")).select_by_value("conditional")
+    assert [float(text[:-3]) for text in texts(page, "#results .value")[:24]] == leads
     one(page, "input[value=table]").click()
     at = texts(page, "#results thead th").index("Conditional ▲") + 1
     column = texts(page, f"#results tbody tr > :nth-child({at})")

@@ -274,7 +274,7 @@ def test_error_bars_flags_and_methods_are_said():
         alike="",
         near="auto",
         flagged=scores == 3,
-        conditional=np.where(scores == 7, -3.5, np.where(scores == 9, np.nan, 0.0)),
+        conditional=np.where(scores == 7, -3.5, 0.0),
     )
     titles = [finding.title for finding in found]
     assert titles == [
@@ -286,6 +286,40 @@ def test_error_bars_flags_and_methods_are_said():
     # The standard deviation of 0 .. 99 is 28.87.
     assert "10 % of the scores' spread" in found[3].text
     assert (found[1].rows, found[2].rows) == ((7,), (3,))
+
+
+def test_of_few_images_none_is_called_odd_among_its_kind():
+    def said(conditional):
+        count = len(conditional)
+        nothing = {"failed": [], "classes": [], "relations": [], "repeated": []}
+        found = findings(
+            np.arange(float(count)),
+            np.zeros(count),
+            **nothing,
+            groups=np.full(count, -1),
+            alike="",
+            near="auto",
+            flagged=np.zeros(count, bool),
+            conditional=conditional,
+        )
+        (one,) = [finding for finding in found if "--conditional" in finding.command]
+        return one.title, one.text
+
+    many = np.r_[-3.5, np.zeros(99)]
+    assert said(many)[0] == "1 image scores far lower than the images like them"
+    assert "odd ones of their kind" in said(many)[1]
+    # One image less that has a conditional score.
+    few = np.r_[-3.5, np.nan, np.zeros(98)]
+    title, text = said(few)
+    assert title == "1 image scores far lower than the 20 nearest of 99 images"
+    assert "of only 99 images those are a large part of all" in text
+    assert "kind," not in text
+
+
+def test_the_page_says_of_how_few_images_the_conditional_scores_are(report):
+    text = " ".join(report[1].text.split())
+    assert "Of only 30 images those are a large part of all, not one kind" in text
+    assert "an odd image of its kind" not in text
 
 
 def test_the_run_in_words():

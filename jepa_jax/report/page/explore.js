@@ -82,7 +82,7 @@ const pageSize = () => PAGE[view];
 function resultsOf(rows) {
   if (view === "table") return tableOf(rows);
   const list = el("ul", { class: "cards", "aria-label": "Images" });
-  showCards(list, rows, found);
+  showCards(list, rows, found, filter.sort.replace(/^-/, ""));
   return list;
 }
 
@@ -109,7 +109,7 @@ function readFilter() {
 // What is known of a row, by the names of the scores' own columns where they have it.
 function exported() {
   const cells = { id: nameOf, source: pathOf, status: (row) => columns.status.at(row), score: scoreOf };
-  for (const name of ["std_error", "conditional"]) if (has(name)) cells[name] = (row) => numberOf(name, row);
+  for (const [name, as] of [["std_error", "std_error"], ["conditional", "conditional_score"]]) if (has(name)) cells[as] = (row) => numberOf(name, row);
   cells.class = (row) => columns.label.at(row);
   cells.near_identical = (row) => (groupOf(row) < 0 ? NaN : groupOf(row) + 1);
   if (has("relation")) cells.relation = (row) => columns.relation.at(row);

@@ -6,7 +6,7 @@ async function start() {
   offerMaps();
   drawHistogram();
   for (const key of ["lowest", "alone", "highest", "sample"]) {
-    if (byId(`strip-${key}`)) showCards(byId(`strip-${key}`), facts[key]);
+    if (byId(`strip-${key}`)) showCards(byId(`strip-${key}`), facts[key], facts[key], key === "alone" ? "conditional" : "score");
   }
   for (const place of document.querySelectorAll(".findings [data-rows]")) miniatures(place);
   // What is on the first screen is painted before the rest is made.

@@ -26,22 +26,30 @@ function frame(row, alt = "") {
   return el("span", { class: "frame" }, el("span", { class: "why" }, why));
 }
 
-// `list` is what "next" and "previous" go through in the detail view.
-function card(row, list) {
+// An image's score; where it has its place by the conditional one, that first.
+function placing(row, by) {
+  const value = by === "conditional" ? numberOf("conditional", row) : NaN;
+  if (Number.isNaN(value)) return [el("span", { class: isScored(row) ? "value" : "value none" }, scoreText(row))];
+  const more = [`among its ${facts.neighbours} nearest`, `score ${scoreText(row)}`];
+  return [el("span", { class: "value" }, `${signed(value)} sd`), ...more.map((text) => el("span", { class: "near" }, text))];
+}
+
+// `list` is what "next" and "previous" go through in the detail view; `by`, what the images are in order of.
+function card(row, list, by) {
   const badges = [];
   if (isFlagged(row)) badges.push("flagged");
   if (columns.method.values.length > 1) badges.push(columns.method.at(row));
   if (groupOf(row) >= 0) badges.push(groupText(row));
   const text = el("span", { class: "text" },
-    el("span", { class: isScored(row) ? "value" : "value none" }, scoreText(row)),
+    ...placing(row, by),
     el("span", { class: "file", title: nameOf(row) }, el("bdi", {}, nameOf(row))),
     badges.length ? el("span", { class: "badges" }, ...badges.map((b) => el("span", { class: "badge" }, b))) : null);
   const button = el("button", { type: "button", class: "card", onclick: () => openDetail(row, list) }, frame(row), text);
   return el("li", {}, button);
 }
 
-function showCards(container, rows, list = rows) {
-  container.replaceChildren(...rows.map((row) => card(row, list)));
+function showCards(container, rows, list = rows, by = "score") {
+  container.replaceChildren(...rows.map((row) => card(row, list, by)));
 }
 
 function miniatures(cell) {
