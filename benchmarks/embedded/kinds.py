@@ -1,5 +1,6 @@
 """AUROC of held-out digits against images of every kind, by an exact score."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -17,7 +18,7 @@ BATCH = 50
 
 
 def exact_scorer(encoder):
-    """A function of (state, PIL images): the exact JEPA-SCORE of each; compiled once."""
+    """A function of (state, PIL images): exact JEPA-SCOREs, and embeddings; compiled once."""
 
     def score(state, image):
         operator = jacobian(
@@ -25,14 +26,16 @@ def exact_scorer(encoder):
             image,
             null_basis=lambda z: encoder.null_basis(state, z),
         )
-        return Exact()(operator).log_volume
+        return Exact()(operator).log_volume, operator.value
 
     batched = jax.jit(jax.vmap(score, (None, 0)))
 
-    def scores(state, images: list[Image.Image]) -> np.ndarray:
+    def scores(state, images: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
         inputs = np.stack([encoder.preprocess(image) for image in images])
         batches = np.split(inputs, range(BATCH, len(inputs), BATCH))
-        return np.concatenate([batched(state, batch) for batch in batches])
+        each = [batched(state, batch) for batch in batches]
+        values, embeddings = (np.concatenate(parts) for parts in zip(*each, strict=True))
+        return values, embeddings
 
     return scores
 
@@ -68,7 +71,8 @@ def run(name: str, count: int, seed: int) -> dict:
     untrained = nnx.state(initial_model(encoder.config, jax.random.key(0)))
     rows, typical = {}, {}
     for kind, images in image_sets(count, seed).items():
-        found = {"trained": scores(encoder.state, images), "untrained": scores(untrained, images)}
+        states = {"trained": encoder.state, "untrained": untrained}
+        found = {name: scores(state, images)[0] for name, state in states.items()}
         typical = typical or found
         low, median, high = np.quantile(found["trained"], [0.05, 0.5, 0.95])
         rows[kind] = {

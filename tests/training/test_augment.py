@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.ndimage
 
 from jepa_jax.training import augment
 from jepa_jax.training.augment import Augmentation
@@ -32,6 +33,21 @@ def test_a_shift_moves_the_image_by_less_than_its_range():
         assert np.abs(moved).max() < 2 + 1e-4
         # Uniform on [-2, 2]: a standard deviation of 1.15; of 64 draws, known within a tenth.
         assert 0.85 < moved.std() < 1.45
+
+
+def test_a_blur_is_that_of_scipy():
+    images = smooth_images(4)
+    found = views(images, jax.random.key(0), Augmentation(**NONE | {"blur": 3.0}))[..., 0]
+    # Which sigma each view has is not told: the nearest of many.
+    sigmas = np.linspace(0.01, 3, 300)
+    for image, view in zip(np.asarray(images), np.asarray(found), strict=True):
+        blurred = [
+            scipy.ndimage.gaussian_filter(image, sigma, mode="constant", truncate=12)
+            for sigma in sigmas
+        ]
+        errors = np.abs(np.array(blurred) - view).max((1, 2))
+        assert errors.min() < 5e-3
+        assert errors.max() > 0.2
 
 
 def test_colour_jitter_keeps_the_overall_brightness():
