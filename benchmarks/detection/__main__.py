@@ -3,12 +3,14 @@
     python -m benchmarks.detection embedded
     python -m benchmarks.detection spectra --data FOLDER
     python -m benchmarks.detection leakage [--data FOLDER]
+    python -m benchmarks.detection pretrained --encoder ENCODER --stamps STAMPS --jacobians FOLDER \
+        --scores SCORES [--fashion FASHION] [--cells CELLS]
     python -m benchmarks.detection folders --encoder facebook/dinov2-small \
         --reference cifar10/a --inliers cifar10/b \
         --outliers svhn --outliers cifar100 --outliers dtd --out RESULTS
 
 each write a page with tables and its figures, NAME.md and .json in results/ or in the folder of
-`--out`; `embedded` and `folders` a plot too.
+`--out`; `embedded`, `pretrained` and `folders` a plot too.
 """
 
 import argparse
@@ -47,10 +49,20 @@ def folders(args: argparse.Namespace):
     return evaluations.folders(args.encoder, *sources, args.out / "scores", args.limit)
 
 
+def pretrained(args: argparse.Namespace):
+    """A pretrained ViT-S/14 at 112 px on real images, spoiled and others."""
+    from benchmarks.detection import pretrained
+
+    given = pretrained.Given(args.stamps, args.jacobians, args.fashion, args.cells)
+    return pretrained.run(args.encoder, given, args.scores, args.count)
+
+
 COMMANDS = {
     embedded: "embedded",
     spectra: "spectra --data FOLDER",
     leakage: "leakage --data FOLDER",
+    pretrained: "pretrained --encoder ENCODER --stamps STAMPS --jacobians FOLDER --fashion FASHION "
+    "--cells CELLS --scores SCORES",
     folders: "folders --encoder ENCODER --reference A --inliers B --outliers C ...",
 }
 
@@ -65,8 +77,21 @@ def main(arguments: list[str] | None = None) -> None:
         command = commands.add_parser(work.__name__, help=work.__doc__)
         command.set_defaults(work=work)
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")
-        if work is embedded:
-            command.add_argument("--count", type=int, default=200, help="images an outlier set")
+        if work in (embedded, pretrained):
+            most = 200 if work is embedded else 40
+            command.add_argument("--count", type=int, default=most, help="images an outlier set")
+        if work is pretrained:
+            command.add_argument(
+                "--encoder", required=True, help="benchmarks.shared.real_encoder's"
+            )
+            command.add_argument("--scores", type=Path, required=True, help="kept here; goes on")
+            for name, needed, where in (
+                ("stamps", True, "of Debian's tuxpaint-stamps-default"),
+                ("jacobians", True, "of benchmarks.pretrained record, 112 px"),
+                ("fashion", False, "of Debian's dataset-fashion-mnist"),
+                ("cells", False, "of the package elpv-dataset"),
+            ):
+                command.add_argument(f"--{name}", type=Path, required=needed, help=where)
         if work in (spectra, leakage):
             command.add_argument("--data", type=Path, required=work is spectra, help="a folder")
         if work is folders:

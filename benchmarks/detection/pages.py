@@ -76,6 +76,60 @@ def embedded(result: dict, comparison: Comparison) -> str:
     return "\n\n".join(parts)
 
 
+def pretrained(result: dict, comparison: Comparison) -> str:
+    """The groups, then curves of the corruptions, then solar cells."""
+    record, sizes = result["evaluation"], result["evaluation"]["sizes"]
+    curves = {kind: [f"{kind} {s:g}" for s in each] for kind, each in result["strengths"].items()}
+    spoiled = {name for names in curves.values() for name in names}
+    sets = [n for n in sizes if n not in ("reference", "inliers") and n not in spoiled]
+    known = [n for n in result["exact"]["sizes"] if n not in ("reference", "inliers")]
+    parts = [
+        "# Outliers of animals, by a pretrained encoder",
+        f"Cut-out animals of Debian's stamps, {sizes['reference']} as reference and "
+        f"{sizes['inliers']} others as inliers, by {result['encoder']}, {result['image_size']} px. "
+        f"Scores are of a sketch of {result['cotangents']} cotangents, calibrated on "
+        f"{result['calibrated_on']} images of the reference.",
+        "![AUROC with intervals](pretrained.png)",
+        "## AUROC against other things",
+        ", ".join(f"{name}: {sizes[name]} images" for name in sets) + ".",
+        _grid(record, sets),
+        LEGEND,
+        "## The sketch's score and the exact one",
+        "Of the same images.",
+        _grid(result["exact"], known),
+        "## Cleaning: a tenth of the animals is something else",
+        "The share of what is removed that does not belong, where as many of the lowest exact "
+        "scores are removed as do not belong (a tenth of all animals, or as many as the kind has); "
+        "what is fitted is fitted on the mess itself. Means over 20 draws, with their standard "
+        "deviation.",
+        _contaminated(result["contaminated"]),
+    ]
+    for kind, names in curves.items():
+        parts += [
+            f"## {kind}: AUROC against the same animals, spoiled",
+            f"{sizes[names[0]]} inliers with a corruption, from weak to strong "
+            "(`benchmarks/detection/corruptions.py`).",
+            _grid(record, names),
+        ]
+    if "cells" in result:
+        cells = result["cells"]
+        parts += [
+            "## Solar cells: those that work against defective ones",
+            f"{cells['sizes']['reference']} that work as reference, {cells['sizes']['inliers']} as "
+            f"inliers, {cells['sizes']['defective']} that do not. The sketch was calibrated on "
+            "animals all the same.",
+            _grid(cells, ["defective"]),
+        ]
+    return "\n\n".join(parts)
+
+
+def _contaminated(rows: list[dict]) -> str:
+    lines = [["method", *rows[0]["kinds"]]]
+    for row in rows:
+        lines.append([row["method"], *[f"{m:.2f} +- {sd:.2f}" for m, sd in row["kinds"].values()]])
+    return markdown(lines)
+
+
 def spectra(result: dict, comparison: None) -> str:
     """Published and reproduced AUROC, and what else a spectrum gives."""
     parts = [
