@@ -31,7 +31,8 @@ def run(
             rng = np.random.default_rng([seed, draw])
             mess = joined([clean, pool.take(rng.choice(len(pool), count, replace=False))])
             wrong = np.arange(len(mess)) >= len(clean)
-            scores = {d.name: cross_scores(d, mess, seed=draw) for d in detectors}
+            there = [d for d in detectors if d.needs <= mess.names]
+            scores = {d.name: cross_scores(d, mess, seed=draw) for d in there}
             scores["at random"] = rng.random(len(mess))
             for name, values in scores.items():
                 precision = wrong[np.argsort(values, kind="stable")[:count]].mean()
