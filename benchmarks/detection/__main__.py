@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
             command.add_argument("--limit", type=int, help="the first N images of each source")
     args = parser.parse_args(arguments)
 
-    from benchmarks.detection import pages
+    from benchmarks.detection import curves, pages
     from jepa_jax.evaluation.figure import draw
 
     began = time.perf_counter()
@@ -112,6 +112,8 @@ def main(arguments: list[str] | None = None) -> None:
     stem = write(args.out, name, f"python -m {__package__} {COMMANDS[args.work]}", record, page)
     if comparison is not None:
         draw(comparison, stem.with_suffix(".png"))
+    if args.work is pretrained:
+        curves.draw(record, stem.with_name(f"{name}-curves.png"))
     print(f"{stem.with_suffix('.md')}: {record['seconds']:.0f} s")
 
 

@@ -104,6 +104,7 @@ def pretrained(result: dict, comparison: Comparison) -> str:
         "deviation.",
         _contaminated(result["contaminated"]),
     ]
+    parts += ["## The same animals, spoiled", "![AUROC by strength](pretrained-curves.png)"]
     for kind, names in curves.items():
         parts += [
             f"## {kind}: AUROC against the same animals, spoiled",
