@@ -98,11 +98,19 @@ def refuse_other_settings(
     if not shard_paths(out):
         return None
     if not (out / MANIFEST).exists():
-        raise ValueError(f"{out} holds scores but no {MANIFEST}: what made them is unknown")
+        raise ValueError(
+            f"{out} holds scores but no {MANIFEST}: what made them is unknown; put that file back, "
+            "or give another output folder"
+        )
     before = read_manifest(out)
+    differing = differing_settings(before["settings"], _as_read(settings))
+    if "estimator.method" in differing:  # Each method has settings of its own.
+        method = differing["estimator.method"]
+        differing = {k: v for k, v in differing.items() if not k.startswith("estimator.")}
+        differing["estimator.method"] = method
     changed = [
         f"{key}: {was!r} before, {now!r} now"
-        for key, (was, now) in differing_settings(before["settings"], _as_read(settings)).items()
+        for key, (was, now) in differing.items()
         if key.partition(".")[0] not in but
     ]
     if changed:
