@@ -151,3 +151,16 @@ def test_no_value_of_any_field_is_more_than_one_line_of_error(tmp_path):
     assert read > 100
     assert refused[("settings",)] == len(ODD) - 1  # Two of them are objects.
     assert all(refused[("settings", name)] >= 8 for name in whole["settings"])
+
+
+def test_another_method_is_one_line_and_a_lost_manifest_has_a_way_on(tmp_path):
+    folder = write_folder(tmp_path / "s", [row("a.png", 1.0)])
+    other = settings_now(estimator={"method": "lanczos", "steps": 20, "probes": 4})
+    with pytest.raises(ValueError, match="made with other settings") as error:
+        check_manifest(folder, other, FACTS)
+    assert [line for line in str(error.value).splitlines() if "estimator" in line] == [
+        "  estimator.method: 'exact' before, 'lanczos' now"
+    ]
+    (folder / MANIFEST).unlink()
+    with pytest.raises(ValueError, match="put that file back, or give another output folder"):
+        check_manifest(folder, other, FACTS)
