@@ -4,13 +4,15 @@
         --jacobians FOLDER [--images 400] [--precision highest] [--part 0/2]
     python -m benchmarks.pretrained accuracy --jacobians FOLDER [--lower FOLDER ...]
         [--calibration 128,256] [--seeds 2] [--out FOLDER]
+    python -m benchmarks.pretrained lower --jacobians FOLDER --lower FOLDER ... [--most 200]
     python -m benchmarks.pretrained seconds --encoder FOLDER --image-size 112 --jacobians FOLDER
         [--repeats 5] [--without-others] [--out FOLDER]
 
 `record` measures the exact Jacobian of every image, K VJPs each, and keeps a file of it; a killed
 one goes on where it was, and parts may run beside each other. `accuracy` runs every method on them;
-`--lower` are recordings at another precision. It writes NAME-SIZE.md and .json. `seconds` adds the
-time of every method on the encoder itself, beside Listing 1 in PyTorch, and the figure.
+`--lower` are recordings at another precision, which `lower` adds to a result that is there. It
+writes NAME-SIZE.md and .json. `seconds` adds the time of every method on the encoder itself, beside
+Listing 1 in PyTorch, and the figure.
 """
 
 import argparse
@@ -58,6 +60,25 @@ def accuracy(args: argparse.Namespace) -> None:
         f"--seeds {args.seeds}"
     )
     save(args.out, found, {"accuracy": command})
+
+
+def lower(args: argparse.Namespace) -> None:
+    """Recordings at other precisions, added to what `accuracy` wrote."""
+    from benchmarks.pretrained import accuracy
+    from benchmarks.pretrained.recording import read, said_of
+
+    stem = args.out / f"{args.name}-{said_of(args.jacobians)['image_size']}"
+    before = json.loads(stem.with_suffix(".json").read_text())
+    exact = read(args.jacobians)
+    for folder in args.lower:
+        precision = said_of(folder)["precision"]
+        found = accuracy.lower_precision(exact, read(folder), precision, args.most, args.seeds)
+        before["precisions"][precision] = found
+    command = (
+        f"python -m {__package__} lower --jacobians FOLDER --lower{' FOLDER' * len(args.lower)} "
+        f"--most {args.most} --seeds {args.seeds}"
+    )
+    save(args.out, before, before["commands"] | {"lower precisions": command})
 
 
 def seconds(args: argparse.Namespace) -> None:
@@ -122,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"python -m {__package__}", description=__doc__.splitlines()[0]
     )
     commands = parser.add_subparsers(required=True)
-    for work in (record, accuracy, seconds):
+    for work in (record, accuracy, lower, seconds):
         command = commands.add_parser(work.__name__, help=work.__doc__)
         command.set_defaults(work=work)
         command.add_argument(
@@ -130,7 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         command.add_argument("--name", default=NAME, help="the encoder's, in the results")
         command.add_argument("--out", type=Path, default=folder_of(__package__), help="a folder")
-        if work is not accuracy:
+        if work in (record, seconds):
             command.add_argument("--encoder", required=True, help="a name of the hub, or a folder")
             command.add_argument("--image-size", type=int, default=112, help="pixels")
         if work is record:
@@ -145,6 +166,12 @@ def main(arguments: list[str] | None = None) -> None:
                 "--lower", type=Path, nargs="*", default=[], help="recordings at other precisions"
             )
             command.add_argument("--calibration", default="128,256", help="numbers of images")
+            command.add_argument("--seeds", type=int, default=2)
+        if work is lower:
+            command.add_argument(
+                "--lower", type=Path, nargs="+", required=True, help="at other precisions"
+            )
+            command.add_argument("--most", type=int, default=200, help="images to calibrate on")
             command.add_argument("--seeds", type=int, default=2)
         if work is seconds:
             command.add_argument("--repeats", type=int, default=5, help="turns to time")

@@ -130,6 +130,7 @@ class Interruption:
 
     def _watch(self) -> None:
         """The thread: sees every signal when it comes, whatever the main thread does."""
+        heard = False  # Not `signal`: the main thread's handler may have noted it before.
         with self._reader:
             while self._running:
                 try:
@@ -142,7 +143,8 @@ class Interruption:
                     if self._repeating:
                         self._repeating = False
                         continue
-                    if self.signal is None:
+                    if not heard:
+                        heard = True
                         self._reader.settimeout(_SAME)
                     if self._note(number):
                         _write("ended at once")

@@ -241,3 +241,15 @@ def test_while_rows_are_written_it_is_raised_between_them_alone():
         stop.after_rows()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_whichever_thread_hears_of_it_first_the_second_one_is_offered(capfd):
+    """The main thread's handler may have noted a signal that the other one has not read yet."""
+    with Interruption() as found:
+        found.at_a_row()
+        found._note(signal.SIGINT)
+        found._writer.send(bytes([signal.SIGINT]))
+        deadline = time.monotonic() + 30
+        while "once more ends at once" not in (said := capfd.readouterr().err):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
