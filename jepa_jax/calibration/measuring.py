@@ -10,6 +10,7 @@ from jepa_jax.calibration.batches import Elsewhere, Measuring
 from jepa_jax.calibration.calibration import FACTS, Calibration, load_calibration, locked_settings
 from jepa_jax.data import Record, open_source
 from jepa_jax.data.opening import source_options
+from jepa_jax.data.sources.source import count_within
 from jepa_jax.encoders.encoder import Encoder
 from jepa_jax.estimators.exact import Exact
 from jepa_jax.estimators.sketch.fitting import SketchSamples
@@ -76,12 +77,9 @@ def calibrate(
     )
     if not at_any_cost:
         check_affordable(scorer, why="a calibration scores images exactly: ")
-    there = opened.count()
-    if there is not None and min(there, limit or there) < FEWEST:
-        raise ValueError(
-            f"a calibration needs at least {FEWEST} images, {opened.name} has "
-            f"{min(there, limit or there)}"
-        )
+    there = count_within(opened, limit)
+    if there is not None and there < FEWEST:
+        raise ValueError(f"a calibration needs at least {FEWEST} images, {opened.name} has {there}")
     run = Measuring(scorer) if engine is None else Elsewhere(scorer, engine)
     ids, passed_over, rank = [], 0, 0
     kept: list[np.ndarray] = []  # The images, where their sketches need another precision.
@@ -105,7 +103,7 @@ def calibrate(
             )
 
     if on_start is not None:
-        on_start(min(images, there or images, limit or images), 0)
+        on_start(images if there is None else min(images, there), 0)
     most = max(1, min(_MOST_COTANGENTS, (encoder.embedding_size - 2) // 2))
     cotangents, parts = choose_and_restrict(measured(), most, seed)
     for i, (sketch, covariates) in enumerate(run.at_precision(kept, cotangents)):
@@ -202,8 +200,7 @@ def medians(times: list[tuple[float, float]]) -> dict[str, float]:
 
 def spread_records(source: Any, images: int, limit: int | None) -> Iterator[Record]:
     """Records taken evenly over a source of known length, else from its beginning."""
-    total = source.count()
-    total = limit if total is None else total if limit is None else min(total, limit)
+    total = count_within(source, limit)
     taken = 0
     for index, record in enumerate(source):
         if (total is not None and index >= total) or taken >= images:

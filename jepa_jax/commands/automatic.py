@@ -13,13 +13,14 @@ def automatic(encoder, source: Any, out: Place, **s):
     from jepa_jax.calibration.calibration import FACTS
     from jepa_jax.calibration.choosing import check_target
     from jepa_jax.calibration.measuring import calibrate_for_run
+    from jepa_jax.data.sources.source import count_within
     from jepa_jax.estimators import Exact
     from jepa_jax.store.folder import CALIBRATION
 
     if s["rank"] != "structural":
         raise ValueError(f"--method auto needs --rank structural, got {s['rank']}")
     check_target(s["target_spearman"])
-    total = count_of(source, s["limit"])
+    total = count_within(source, s["limit"])
     own = (out / CALIBRATION / FACTS).exists()
     if s["calibration"] is not None:
         calibration = load_calibration(s["calibration"])
@@ -55,11 +56,3 @@ def automatic(encoder, source: Any, out: Place, **s):
     only = " of those that can be refined" if s["refinable"] else ""
     say(f"auto: {chosen.name} (the fastest of {s['target_spearman']} and above{only})")
     return chosen.estimator()
-
-
-def count_of(source: Any, limit: int | None, views: int = 1) -> int | None:
-    """How many views of images there are to score, None where that is not known."""
-    total = source.count()
-    if limit is not None:
-        total = limit if total is None else min(total, limit)
-    return None if total is None else total * views

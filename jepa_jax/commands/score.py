@@ -62,7 +62,7 @@ class _Rank(StrEnum):
     clip = "clip"
 
 
-def plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """The word that stands for a member of an enumeration; anything else as it is."""
     return value.value if isinstance(value, StrEnum) else value
 
@@ -185,7 +185,7 @@ def score(
     if out is None:
         with plain_errors():
             check_of_one(given - method_settings.keys())
-            said = {name: plain(value) for name, value in options.items() if name in given}
+            said = {name: _plain(value) for name, value in options.items() if name in given}
             asked = OfOne(
                 encoder=encoder,
                 method=said.get("method"),
@@ -220,6 +220,6 @@ def score(
         if within is not None or map_to is not None or patch_map is not None:
             raise ValueError("--within, --map and --patch-map are of one image, without --out")
         names = {field.name for field in dataclasses.fields(Wanted)}
-        wanted = Wanted(**{name: plain(options[name]) for name in names & options.keys()})
+        wanted = Wanted(**{name: _plain(options[name]) for name in names & options.keys()})
         if not score_source(wanted, elsewhere, command):
             raise typer.Exit(1)

@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jepa_jax.commands.automatic import automatic, count_of
+from jepa_jax.commands.automatic import automatic
 from jepa_jax.commands.estimators import check_one_embedding, make_estimator, read_calibration
 from jepa_jax.commands.loading import load
 from jepa_jax.commands.options import check_settings, open_images, share_of, split_store
@@ -66,6 +67,7 @@ def score_source(wanted: Wanted, engine: Any, command: Any) -> bool:
     check_settings(wanted.method_settings, [wanted.method])
     refinement = _refinement(wanted)
 
+    from jepa_jax.data.sources.source import count_within
     from jepa_jax.estimators import Corrected, Exact
     from jepa_jax.scoring import Profile, Scorer
     from jepa_jax.scoring.affordable import too_dear
@@ -86,7 +88,7 @@ def score_source(wanted: Wanted, engine: Any, command: Any) -> bool:
     _check_together(
         wanted, encoder, refinement, "--part" if part != WHOLE else "--engine ray" * bool(engine)
     )
-    checks = _Checks(wanted, source)
+    checks = functools.partial(_check_run, wanted, source)
     settled = _settled(wanted, encoder, source, checks, command)
     devices, processes, where = _where(wanted, engine)
     _say_start(wanted, encoder, settled, where, engine)
@@ -127,8 +129,9 @@ def score_source(wanted: Wanted, engine: Any, command: Any) -> bool:
     if settled.line is not None:
         estimator = Corrected(settled.line)
     if processes is None:
-        total = count_of(source, wanted.limit, wanted.views)
-        processes = worthwhile(encoder, estimator, total, wanted.batch_size)
+        total = count_within(source, wanted.limit)
+        inputs = None if total is None else total * wanted.views
+        processes = worthwhile(encoder, estimator, inputs, wanted.batch_size)
     if processes > 1:
         say(f"{processes} processes, each on its share of the cores")
     scorer = Scorer(encoder, estimator, **settings, processes=processes)
@@ -162,26 +165,19 @@ def score_source(wanted: Wanted, engine: Any, command: Any) -> bool:
     return bool(summary.counts.get("ok")) or not summary.scored
 
 
-@dataclasses.dataclass(frozen=True)
-class _Checks:
-    """What a run with a scorer would refuse, raised before anything dear is measured; whether the
-    rows that are there are exact."""
+def _check_run(wanted: Wanted, source: Any, scorer: Any) -> bool:
+    """Raises what a run with this scorer would, before anything dear is measured; whether the rows
+    that are there are exact."""
+    from jepa_jax.scoring.run import check_before_choosing
 
-    wanted: Wanted
-    source: Any
-
-    def __call__(self, scorer: Any) -> bool:
-        from jepa_jax.scoring.run import check_before_choosing
-
-        wanted = self.wanted
-        return check_before_choosing(
-            scorer,
-            self.source,
-            wanted.out,
-            views=wanted.views,
-            store=split_store(wanted.store),
-            at_any_cost=wanted.at_any_cost,
-        )
+    return check_before_choosing(
+        scorer,
+        source,
+        wanted.out,
+        views=wanted.views,
+        store=split_store(wanted.store),
+        at_any_cost=wanted.at_any_cost,
+    )
 
 
 def _refinement(wanted: Wanted) -> Any:
@@ -209,7 +205,9 @@ def _check_together(wanted: Wanted, encoder: Any, refinement: Any, apart: str) -
     check_asked(auto, wanted.correct, wanted.method, wanted.rank, refined, apart)
 
 
-def _settled(wanted: Wanted, encoder: Any, source: Any, checks: _Checks, command: Any) -> Settled:
+def _settled(
+    wanted: Wanted, encoder: Any, source: Any, checks: Callable[[Any], bool], command: Any
+) -> Settled:
     """The precision, and a correction."""
     from jepa_jax.estimators import Exact
     from jepa_jax.scoring import Scorer

@@ -20,7 +20,6 @@ def show(
     """Show a folder of scores in numbers. Counts, quantiles, the ten lowest and highest."""
     with plain_errors():
         from jepa_jax.store import RunStatus, summarize
-        from jepa_jax.store.run_status import unfinished
 
         found = RunStatus.read(scores)
         if status and found is None:
@@ -30,8 +29,8 @@ def show(
         if status:
             return
         summary = summarize(scores)
-        left = unfinished(scores, summary.rows)
-        if left and found is not None and found.state != "running":
+        left = found.unfinished(summary.rows) if found and found.state != "running" else ""
+        if left:
             say(f"note: {left}", "yellow")
     settings = summary.settings
     estimator, encoder = settings.get("estimator", {}), settings.get("encoder", {})

@@ -77,6 +77,21 @@ class RunStatus:
             return None
         return max(0, self.total - self.there - self.rows) / self.recent
 
+    def unfinished(self, rows: int) -> str:
+        """What a folder of so many rows lacks where this run is not at its end, in words; "" where
+        it is.
+
+        Rows are made in the source's order, so what is missing is no random part of it.
+        """
+        if self.state == "finished":
+            return ""
+        how = {"running": "is still running", "killed": "was killed", "failed": "has failed"}
+        of = "" if self.total is None else f" of {self.total:,}"
+        what = f"{rows:,}{of} rows are there"
+        if self.doing == "refining":
+            what += ", not all of them scored again that are to be"
+        return f"unfinished: the run {how.get(self.state, 'was stopped')}; {what}"
+
     def write(self, out: Place) -> None:
         """Puts it into its folder, with the time."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -101,20 +116,9 @@ class RunStatus:
 
 
 def unfinished(out: Place, rows: int) -> str:
-    """What a folder of so many rows lacks whose last run is not at its end, in words; "" of any
-    other, and where nothing is known of a run.
-
-    Rows are made in the source's order, so what is missing is no random part of it.
-    """
+    """`RunStatus.unfinished` of a folder; "" where nothing is known of a run."""
     status = RunStatus.read(out)
-    if status is None or status.state == "finished":
-        return ""
-    how = {"running": "is still running", "killed": "was killed", "failed": "has failed"}
-    of = "" if status.total is None else f" of {status.total:,}"
-    what = f"{rows:,}{of} rows are there"
-    if status.doing == "refining":
-        what += ", not all of them scored again that are to be"
-    return f"unfinished: the run {how.get(status.state, 'was stopped')}; {what}"
+    return "" if status is None else status.unfinished(rows)
 
 
 def read_status(out: Place) -> dict[str, Any]:

@@ -91,3 +91,10 @@ class Records:
     def count(self) -> int:
         """The number of records."""
         return len(self.records)
+
+
+def count_within(source: Source, limit: int | None) -> int | None:
+    """How many records there are among the first `limit` (None: of all); None where that is not
+    known."""
+    total = source.count()
+    return limit if total is None else total if limit is None else min(total, limit)
